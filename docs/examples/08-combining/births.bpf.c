@@ -1,0 +1,30 @@
+// How many children a process makes, how many programs it becomes: two tracepoints that share one map.
+
+struct count {
+    u32 made;
+    u32 became;
+};
+
+BPF_HASH(counts, u32, struct count); // by process id
+
+// region share
+TRACEPOINT_PROBE(sched, sched_process_fork)
+{
+    u32 maker = bpf_get_current_pid_tgid() >> 32;
+    struct count none = {}, *count = counts.lookup_or_try_init(&maker, &none);
+
+    if (count)
+        lock_xadd(&count->made, 1);
+    return 0;
+}
+
+TRACEPOINT_PROBE(sched, sched_process_exec)
+{
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    struct count none = {}, *count = counts.lookup_or_try_init(&pid, &none);
+
+    if (count)
+        lock_xadd(&count->became, 1);
+    return 0;
+}
+// endregion

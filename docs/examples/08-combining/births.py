@@ -1,0 +1,13 @@
+"""Run a command; print how many children it made, and how many programs it became."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bcc import BPF
+
+bpf = BPF(src_file=str(Path(__file__).with_name("births.bpf.c")))
+process = subprocess.Popen(sys.argv[1:])
+process.wait()
+count = bpf["counts"][bpf["counts"].Key(process.pid)]
+print(f"{count.made} children made, {count.became} programs become")

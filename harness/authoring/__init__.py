@@ -1,0 +1,1 @@
+"""The author's check, and what keeps pages and code together."""

@@ -1,0 +1,84 @@
+"""The lines of an answer are the learner's to find: no later stub, no hint and no page holds one.
+
+Lines are compared without their spacing and their last punctuation; what any program holds (`return 0;`, `else:`, short
+lines) is nobody's answer, and neither is what the lesson's own stub gives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from harness.course import stubs
+from harness.course.catalog import Lesson
+
+SHORT = 12
+"""Characters; a line with fewer could stand anywhere."""
+ANYWHERE = re.compile(r"return(?: -?\w+)?|except(?: \w+)?(?: as \w+)?|while True|#.*|//.*|from \S+ import .*|import .*")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A place that holds a line of an answer."""
+
+    place: str
+    answer: str
+    step: str
+    """Whose answer: lesson and TODO."""
+
+    def __str__(self) -> str:
+        return f"{self.place} holds `{self.answer}`, of {self.step}"
+
+
+def normal(line: str) -> str:
+    """The line without its spacing and last punctuation."""
+    return " ".join(line.split()).rstrip(" ;{}:,")
+
+
+def lines(lesson: Lesson) -> dict[str, str]:
+    """Line of an answer, in its normal form → lesson and TODO; without what is trivial or given."""
+    given = {normal(line) for text in stubs.stubs(lesson).values() for line in text.splitlines()}
+    found: dict[str, str] = {}
+    for name in lesson.edited:
+        for number, line in _inside((lesson.folder("solutions") / name).read_text()):
+            answer = normal(line)
+            if len(answer) >= SHORT and not ANYWHERE.fullmatch(answer) and answer not in given:
+                found.setdefault(answer, f"{lesson.name} TODO {number}")
+    return found
+
+
+def _inside(text: str) -> Iterator[tuple[int, str]]:
+    number = 0
+    for line in text.splitlines():
+        if begins := stubs.BEGIN.match(line):
+            number = int(begins["number"])
+        elif stubs.END.match(line):
+            number = 0
+        elif number:
+            yield number, line
+
+
+def in_stub(lesson: Lesson, lessons: Iterable[Lesson]) -> list[Leak]:
+    """Lines of the stub that were an answer in an earlier lesson."""
+    earlier: dict[str, str] = {}
+    for other in lessons:
+        if other.number < lesson.number:
+            earlier |= lines(other)
+    found = []
+    for name, text in stubs.stubs(lesson).items():
+        for number, line in enumerate(text.splitlines(), 1):
+            if (answer := normal(line)) in earlier:
+                place = (lesson.folder() / name).relative_to(lesson.root)
+                found.append(Leak(f"{place}:{number}", answer, earlier[answer]))
+    return found
+
+
+def in_words(lesson: Lesson) -> list[Leak]:
+    """Hints, and parts of the page, that hold a line of the lesson's own answers."""
+    own = lines(lesson)
+    texts = {f"hint {i} of step {s.number}": hint for s in lesson.steps for i, hint in enumerate(s.hints, 1)}
+    if lesson.page.exists():
+        texts[str(lesson.page.relative_to(lesson.root))] = lesson.page.read_text()
+    spaced = {place: " ".join(text.split()) for place, text in texts.items()}
+    return [Leak(place, answer, own[answer]) for place, text in spaced.items() for answer in own if answer in text]

@@ -1,0 +1,203 @@
+"""The half of the author's check that needs guests: stubs red, solutions green, each step and each mutant proven.
+
+The solution's green run of all tests is the one that everything else of the same check refers to: a mutant counts as
+killed by a test that passed there, so that each mutant costs one guest, which runs that test alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from harness.authoring.files import Finding
+from harness.course import mutants, payload, stubs
+from harness.course.catalog import Lesson, Step
+from harness.course.mutants import Mutant
+from harness.errors import LabError, UsageError
+from harness.guest import LEARNERS_TEST
+from harness.lab.guest import Lab
+from harness.learner import judge
+from harness.results import checking
+from harness.results.checking import Results, TestResult
+
+Reference = Future[Results]
+"""The solution's run of this check, there when it has ended."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One check in a guest of its own."""
+
+    lesson: Lesson
+    what: str
+    check: Callable[[Lab], Finding]
+    alone: bool = False
+    """It needs the machine to itself."""
+
+
+def check_in_lab(
+    chosen: list[Lesson], new_lab: Callable[[], Lab], guests: int, say: Callable[[Finding], None]
+) -> list[Finding]:
+    """All that needs guests: `guests` at a time, races that need the machine to themselves at the end."""
+    jobs = [job for lesson in chosen for job in jobs_of(lesson)]
+    found = []
+    for alone, workers in ((False, guests), (True, 1)):
+        with ThreadPoolExecutor(workers) as pool:
+            # Jobs begin in order, so that a solution's run has begun before anything waits for it.
+            for finding in pool.map(partial(_done, new_lab), [job for job in jobs if job.alone is alone]):
+                say(finding)
+                found.append(finding)
+    return found
+
+
+def jobs_of(lesson: Lesson) -> Iterator[Job]:
+    """The checks of one lesson, the solution's run first."""
+    reference: Reference = Future()
+    yield Job(lesson, "solution green", partial(_solution, lesson, reference))
+    yield Job(lesson, "stub red", partial(_stub, lesson))
+    if lesson.program.name in lesson.edited:
+        yield Job(lesson, "C stub loads", partial(_c_stub, lesson))
+    if lesson.oracle.exists():
+        yield Job(lesson, "oracle", partial(_oracle, lesson))
+    for step in lesson.steps:
+        check = _own_test if step.mutant else _step_is_proven
+        yield Job(lesson, f"step {step.number}", partial(check, lesson, step, reference))
+    for mutant in mutants.load(lesson):
+        yield Job(lesson, f"mutant {mutant.name}", partial(_mutant, lesson, mutant, reference), mutant.alone)
+
+
+def _done(new_lab: Callable[[], Lab], job: Job) -> Finding:
+    begin = time.monotonic()
+    try:
+        finding = job.check(new_lab())
+    except (LabError, UsageError) as error:
+        fault = "the lab: " if isinstance(error, LabError) else ""
+        finding = Finding(job.lesson.name, job.what, False, f"{fault}{error}")
+    return replace(finding, seconds=time.monotonic() - begin)
+
+
+def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
+    try:
+        results = checking.run(lab, lesson, payload.reference(lesson))
+    except BaseException as error:
+        reference.set_exception(error)
+        raise
+    reference.set_result(results)
+    steps = [t.step for t in results.tests.values() if t.step is not None and not checking.is_mine(t.nodeid)]
+    ordered = steps == sorted(steps)
+    why = failures(results) if ordered else "the tests do not stand in the order of their steps"
+    return Finding(lesson.name, f"solution green ({len(results.tests)} tests)", results.green and ordered, why)
+
+
+def _oracle(lesson: Lesson, lab: Lab) -> Finding:
+    """The reference agrees with an independent witness; the numbers of both are shown."""
+    travels = {path: path.read_bytes() for path in (lesson.oracle, *lesson.oracle.parent.glob("*.c"))}
+    results = checking.run(lab, lesson, payload.batch(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
+    printed = [line.strip() for test in results.tests.values() for line in test.printed.splitlines() if line.strip()]
+    ok = results.green and bool(printed)
+    why = "" if ok else failures(results) or "it prints no numbers"
+    return Finding(lesson.name, "oracle agrees", ok, why, shown="; ".join(printed))
+
+
+def _generated(lesson: Lesson, tree: str) -> dict[Path, bytes]:
+    return {lesson.folder(tree) / name: text.encode() for name, text in stubs.stubs(lesson).items()}
+
+
+def _stub(lesson: Lesson, lab: Lab) -> Finding:
+    """The stub as shipped: its first step stands at its TODO, and every later one waits behind it."""
+    request = payload.batch(lesson, "lessons", replaced=_generated(lesson, "lessons"), tests=(lesson.tests,))
+    results = checking.run(lab, lesson, request)
+    first = stubs.holes(lesson)[0]
+    place = f"{first.path.relative_to(lesson.root)}:{first.line}"
+    seen = [result.verdict for result in checking.by_step(lesson, results) if result.total]
+    ok = bool(seen) and seen[0].kind == "todo" and seen[0].place == place and all(v.kind == "blocked" for v in seen[1:])
+    return Finding(lesson.name, f"stub red at {place}", ok, "; ".join(f"{v.kind} {v}" for v in seen))
+
+
+def _c_stub(lesson: Lesson, lab: Lab) -> Finding:
+    """The reference's loader on the C stub: it compiles, verifies, attaches, and merely does nothing yet."""
+    replaced = {lesson.program: stubs.stubs(lesson)[lesson.program.name].encode()}
+    request = payload.batch(lesson, "solutions", replaced=replaced, tests=(lesson.tests,))
+    results = checking.run(lab, lesson, request)
+    broken = [t for t in results.tests.values() if _does_not_load(t)]
+    ok = bool(results.tests) and not broken and not results.unreadable
+    return Finding(lesson.name, "C stub loads as shipped", ok, "; ".join(f"{t.name}: {t.verdict}" for t in broken))
+
+
+def _does_not_load(test: TestResult) -> bool:
+    """The failure is not a test's own no: the program was refused, or a fixture broke."""
+    return test.verdict.kind in ("broken", "lab") or (test.verdict.kind == "red" and test.when == "setup")
+
+
+def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Finding:
+    """The reference with this one hole open again: the first test that does not pass is one of the step's own.
+
+    Each earlier step is there with its first test, all of its tests would cost the author's check minutes more.
+    """
+    what = f"step {step.number} is proven by its tests"
+    replaced = {}
+    for name in lesson.edited:
+        path = lesson.folder("solutions") / name
+        replaced[path] = stubs.stub_of(path.read_text(), path, only=step.number).encode()
+    wanted = tuple(_own_and_the_first_of_earlier(reference.result(), step.number))
+    request = payload.batch(lesson, "solutions", replaced=replaced, tests=(lesson.tests,), wanted=wanted)
+    results = checking.run(lab, lesson, request, until=lambda test: test.verdict.kind != "done")
+    stop = next((t for t in results.tests.values() if t.verdict.kind != "done"), None)
+    if stop is None:
+        return Finding(lesson.name, what, False, results.unreadable or "no test stops at it")
+    ok = stop.step == step.number and (stop.exception == "NotImplementedError" or stop.failed_by_assertion)
+    return Finding(lesson.name, what, ok, f"{stop.name} stops: {stop.verdict}")
+
+
+def _own_and_the_first_of_earlier(results: Results, number: int) -> Iterator[str]:
+    seen = set()
+    for test in results.tests.values():
+        if checking.is_mine(test.nodeid) or test.step is None or test.step > number:
+            continue
+        if test.step == number or test.step not in seen:
+            yield test.nodeid
+        seen.add(test.step)
+
+
+def _own_test(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Finding:
+    """The reference's answer to the learner's test, judged; the solution's run was its first on the reference."""
+    what = f"step {step.number}: the reference's own test catches {step.mutant}"
+    before = [t for t in reference.result().tests.values() if checking.is_mine(t.nodeid)]
+    if not before or any(t.verdict.kind != "done" for t in before):
+        return Finding(lesson.name, what, False, "it is not green on the reference")
+    mine = (lesson.folder("solutions") / LEARNERS_TEST).read_bytes()
+    found = judge.judge(lab, lesson, step, mine, runs=judge.REFERENCE_RUNS - 1)
+    return Finding(lesson.name, what, found.catches, found.why_not)
+
+
+def _mutant(lesson: Lesson, mutant: Mutant, reference: Reference, lab: Lab) -> Finding:
+    """The named test fails on the mutant by its own assertion, and passed in the solution's run of this check."""
+    what = f"mutant {mutant.name} killed by {mutant.killed_by}"
+    right = named(mutant.killed_by, reference.result())
+    if not right or any(t.verdict.kind != "done" for t in right):
+        state = "is not green on the reference" if right else "does not exist"
+        return Finding(lesson.name, what, False, f"the test {state}")
+    request = payload.batch(lesson, "solutions", tests=(lesson.tests,), replaced=mutants.apply(mutant, lesson))
+    alone = checking.only(request, mutant.killed_by)
+    wrong = checking.run(lab, lesson, alone, until=lambda test: test.failed_by_assertion)
+    killed = any(t.failed_by_assertion for t in wrong.tests.values())
+    return Finding(lesson.name, what, killed, "" if killed else f"survived: {failures(wrong) or 'the test passed'}")
+
+
+def named(function: str, results: Results) -> list[TestResult]:
+    """The tests of that function, or that one of its parameters."""
+    return [t for t in results.tests.values() if function in (t.name, t.name.split("[")[0])]
+
+
+def failures(results: Results) -> str:
+    """What was not green, on one line."""
+    bad = [
+        f"{t.name}: {t.verdict.kind} {t.verdict} ({t.exception}, {t.when})"
+        for t in results.tests.values()
+        if t.verdict.kind != "done"
+    ]
+    return "; ".join([results.unreadable] * bool(results.unreadable) + bad)

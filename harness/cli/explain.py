@@ -1,0 +1,54 @@
+"""`workbook explain`: what is wrong with a program, or what a log says, in plain English."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from harness.cli.shared import Json, opened, out
+
+if TYPE_CHECKING:
+    from harness.explain.explanation import Explanation
+
+app = typer.Typer()
+
+
+@app.command()
+def explain(
+    files: Annotated[
+        list[str], typer.Argument(help="a log, - for standard input, a .bpf.c file, or a BCC script", metavar="FILE...")
+    ],
+    seconds: Annotated[float, typer.Option(help="how long a script runs in the lab")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Why a program does not compile, load, attach or run: cause, your own line, what to try. 0: nothing is wrong.
+
+    Reads any log of the verifier or of BCC (- for standard input). A .bpf.c file is loaded
+    in the lab, a BCC script (.py) runs there.
+    """
+    from harness.explain import show
+    from harness.learner import explaining
+
+    wrong = False
+    for name, found in explaining.all_of(files, lambda: opened("vm"), seconds):
+        wrong |= found.kind != "ok"
+        if as_json:
+            typer.echo(json.dumps(found.data(name)))
+        else:
+            _print(name, found, show.place(found, Path.cwd()), show.body(found))
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _print(name: str, found: Explanation, place: str, body: str) -> None:
+    if found.kind == "ok":
+        out().print(Text(f"{name}: nothing is wrong that the lab can see", style="green"))
+        return
+    out().print(Text(f"{place or name}  {found.rule or 'unknown'} ({found.kind})", style="bold"))
+    out().print(Text("    " + body.replace("\n", "\n    ")))
+    out().print(Text("\nthe whole log:", style="dim"))
+    out().print(Text(found.log, style="dim"))
+    out().print()

@@ -1,0 +1,143 @@
+"""An explanation: made from evidence, by the first rule that fits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.explain import names, silent
+from harness.explain.evidence import Evidence
+from harness.explain.finding import Finding, find
+from harness.explain.registers import TYPES
+from harness.explain.rules import Rule, rules
+
+UNKNOWN = "No rule explains this; the essential line is: {message}"
+LOOK = "Search the web for that line; the whole log is below."
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is said of one failure; `rule` is empty where none fits or nothing is wrong."""
+
+    kind: str
+    """compile, load, attach or run; silent: nothing came; ok: nothing is wrong; unknown: no rule fits."""
+    rule: str = ""
+    path: Path | None = None
+    line: int | None = None
+    column: int | None = None
+    source: str = ""
+    """That line."""
+    cause: str = ""
+    known: tuple[str, ...] = ()
+    """What the kernel knew at that point."""
+    advice: str = ""
+    page: str = ""
+    message: str = ""
+    """The essential line of the log."""
+    log: str = ""
+    """All of it."""
+
+    def data(self, file: str) -> dict[str, object]:
+        """The object that `--json` prints for `file`."""
+        return {
+            "kind": self.kind, "rule": self.rule, "file": str(self.path or file), "line": self.line,
+            "cause": self.cause, "advice": self.advice, "page": self.page, "message": self.message, "asked": file,
+        }  # fmt: skip
+
+
+def explain(evidence: Evidence) -> Explanation:
+    """The explanation of a failure."""
+    if evidence.stage == "ok":
+        return _of_silence(evidence)
+    finding = find(evidence)
+    if _accepted(evidence, finding):
+        return Explanation("ok", path=evidence.file)
+    whole = _whole(evidence)
+    for rule in rules():
+        if (groups := rule.match(evidence, finding)) is not None:
+            return _made(rule, groups, evidence, finding, whole)
+    return Explanation(
+        "unknown", "", finding.path, finding.line, finding.column, _source(evidence, finding),
+        UNKNOWN.format(message=finding.message or "there is none"), finding.known, LOOK, "docs/troubleshooting.md",
+        finding.message, whole,
+    )  # fmt: skip
+
+
+def _accepted(evidence: Evidence, finding: Finding) -> bool:
+    """Whether this is a verifier's log that ends without a complaint."""
+    ended = re.search(r"^processed \d+ insns", evidence.text, re.MULTILINE)
+    return bool(ended) and evidence.stage == "load" and not (finding.message or evidence.program)
+
+
+def _of_silence(evidence: Evidence) -> Explanation:
+    """Nothing failed: all is well, or nothing was seen and the kernel knows why."""
+    found = silent.cause(evidence.silent) if evidence.silent and evidence.silent["printed"] <= silent.QUIET else None
+    if found is None:
+        return Explanation("ok", path=evidence.file)
+    return Explanation(
+        "silent", found.kind, evidence.file, cause=found.text, advice=found.advice,
+        page=f"docs/silent.md#{found.kind}", log=evidence.text,
+    )  # fmt: skip
+
+
+def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Finding, whole: str) -> Explanation:
+    finding = _blamed(rule, evidence, finding)
+    name = next((groups[key] for key in ("name", "other", "tag") if groups.get(key)), "")
+    if "event" in groups:
+        name = f"{groups['category']}:{groups['event']}"
+    clang = groups.get("clang") or _clang_means(finding.message)
+    found = {
+        "message": finding.message, "function": "this program", "near": names.near(name, evidence, rule.id),
+        "header": names.header_of(name), "got_words": _kind(groups.get("got", "")),
+        "wanted_words": " or ".join(_kind(one.strip()) for one in groups.get("wanted", "").split(",")),
+    } | groups  # fmt: skip
+    if clang:
+        found["near"] = f"; did you mean {clang}?"
+    if stack := re.search(r"in function (\w+)", finding.message):
+        found["function"] = stack[1]
+    advice = " ".join(filter(None, [_filled(rule.advice, found), finding.suggestion]))
+    return Explanation(
+        evidence.stage, rule.id, finding.path, finding.line, finding.column, _source(evidence, finding),
+        _filled(rule.cause, found), finding.known, advice, rule.page, finding.message, whole,
+    )  # fmt: skip
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    """`text` with its {words}; other braces are C."""
+    return re.sub(r"\{([a-z_]+)\}", lambda found: words.get(found[1], found[0]), text)
+
+
+def _blamed(rule: Rule, evidence: Evidence, finding: Finding) -> Finding:
+    """The finding at the first place that the rule blames, from the refused instruction's line on if there is one."""
+    if not rule.blames:
+        return finding
+    before = evidence.own.splitlines(keepends=True)[: finding.line - 1] if finding.code and finding.line else []
+    found = rule.blames.search(evidence.own, sum(map(len, before)))
+    return replace(finding, line=evidence.own.count("\n", 0, found.start()) + 1) if found else finding
+
+
+def _clang_means(message: str) -> str:
+    """The name that clang itself proposes."""
+    found = re.search(r"did you mean '([^']+)'\?", message)
+    return found[1] if found else ""
+
+
+def _kind(name: str) -> str:
+    return TYPES.get(name.removesuffix("_"), name)
+
+
+def _source(evidence: Evidence, finding: Finding) -> str:
+    """The line that is shown: the learner's, else as the log has it."""
+    own = evidence.own if finding.path == evidence.path else ""
+    if not own and finding.path and finding.path.is_file():
+        own = finding.path.read_text(errors="replace")
+    rows = own.splitlines()
+    return rows[finding.line - 1] if finding.line and finding.line <= len(rows) else finding.shown
+
+
+def _whole(evidence: Evidence) -> str:
+    """All that was printed, and the verifier's log where that says more."""
+    text = evidence.text.strip("\n")
+    log = evidence.log.strip("\n")
+    return "\n".join(filter(None, [text, log if log and log not in text else ""]))

@@ -1,0 +1,192 @@
+"""The essential line of a failure, lifted out of the noise, and the learner's line that it is about."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.explain import lines, registers, stack, verifier
+from harness.explain.evidence import CLANG, LLVM, Evidence, Frame
+
+NO_RIGHTS = re.compile(r"Operation not permitted|super-user privileges")
+SNIPPET = re.compile(r"^ *\d+ \| ?(.*)$")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What failed, in the tool's own words, and where."""
+
+    message: str
+    path: Path | None = None
+    line: int | None = None
+    column: int | None = None
+    known: tuple[str, ...] = ()
+    """What the kernel knew there, in words."""
+    code: str = ""
+    """The instruction that was refused."""
+    suggestion: str = ""
+    """The kernel's own advice, from 7.3 on."""
+    shown: str = ""
+    """The source line as the log shows it, where the learner's text is not at hand."""
+
+
+def find(evidence: Evidence) -> Finding:
+    """The essence of a failure."""
+    if evidence.stage == "compile":
+        found = _compiled(evidence)
+    elif evidence.stage == "load":
+        found = _loaded(evidence)
+    else:
+        return _raised(evidence)
+    mine = _own_frames(evidence)
+    if mine and NO_RIGHTS.search(found.message):  # no line of the C text is to blame
+        return Finding(found.message, mine[-1].path, mine[-1].line, shown=mine[-1].text)
+    return found
+
+
+def _own_frames(evidence: Evidence) -> list[Frame]:
+    """The lines of an exception's way that are in the script's own folder."""
+    home = evidence.file.parent if evidence.file and evidence.file.suffix == ".py" else None
+    return [frame for frame in evidence.frames if frame.path.parent == home]
+
+
+def _compiled(evidence: Evidence) -> Finding:
+    errors = list(CLANG.finditer(evidence.text))
+    first = next((e for e in errors if e["file"].startswith("/virtual/main.c")), errors[0] if errors else None)
+    if first is None:
+        return _after_clang(evidence)
+    after = evidence.text[first.end() :].lstrip("\n").splitlines()
+    snippet = SNIPPET.match(after[0]) if after else None
+    shown, number = (snippet[1] if snippet else ""), int(first["line"])
+    if not first["file"].startswith("/virtual/main.c"):
+        line = _including(evidence, first["file"])
+        return Finding(first["message"], evidence.path, line, shown=shown)
+    if tracepoint := re.search(r"incomplete .*struct (tracepoint__\w+)'", first["message"]):
+        return Finding(first["message"], evidence.path, lines.function_line(evidence.own, tracepoint[1]))
+    line = _line(evidence, number, shown)
+    column = int(first["column"]) if line and _text(evidence, line) == shown else None
+    if not evidence.own:
+        line, column = number, int(first["column"])
+    return Finding(first["message"], evidence.path, line, column, shown=shown)
+
+
+def _after_clang(evidence: Evidence) -> Finding:
+    """LLVM's back end, a map that was refused, or BCC itself."""
+    if failed := LLVM.search(evidence.text):
+        first = lines.function_line(evidence.own, failed["function"])
+        line = stack.largest(evidence.own, first) if first and "stack" in failed["message"] else first
+        return Finding(failed["message"], evidence.path, line)
+    if refused := re.search(r"^.*could not open bpf map: (\w+).*$", evidence.text, re.MULTILINE):
+        return Finding(refused[0].strip(), evidence.path, _declared(evidence, refused[1]))
+    rows = [row for row in evidence.text.splitlines() if re.search(r"error|unable|cannot|failed", row, re.IGNORECASE)]
+    return Finding(rows[0].strip() if rows else evidence.message, evidence.path)
+
+
+def _loaded(evidence: Evidence) -> Finding:
+    refusal = verifier.read(evidence.log) if evidence.log else verifier.read(evidence.text)
+    message = refusal.message or _loader_says(evidence)
+    known = [*registers.in_words(refusal), *([refusal.reason] if refusal.reason else [])]
+    at = refusal.instruction if refusal.instruction is not None else next(iter(evidence.calls), -1)
+    line = _of_instruction(evidence, at)
+    if line is None and refusal.comment:
+        line = _line(evidence, refusal.comment_line or 0, refusal.comment)
+    if line is None and evidence.own and evidence.program:
+        line = lines.function_line(evidence.own, evidence.program)
+    return Finding(message, evidence.path, line, None, tuple(known), refusal.code, refusal.suggestion, refusal.comment)
+
+
+def _of_instruction(evidence: Evidence, at: int) -> int | None:
+    """The learner's line of an instruction. What a macro defines ends at the macro's line: go back to a real one."""
+    listed = sorted({number for number in evidence.lines if number <= at}, reverse=True)
+    if not listed:
+        return None
+    line = _line(evidence, evidence.lines[listed[0]], "")
+    if line is None or line != lines.function_line(evidence.own, evidence.program):
+        return line
+    before = (_line(evidence, evidence.lines[number], "") for number in listed)
+    return next((found for found in before if found not in (None, line)), line)
+
+
+def _loader_says(evidence: Evidence) -> str:
+    """What was said where the verifier said nothing."""
+    found = re.search(r"^bpf: (.*)$", evidence.text, re.MULTILINE)
+    return found[1] if found else evidence.message
+
+
+def _raised(evidence: Evidence) -> Finding:
+    """An exception: the innermost line in the user's own files; where BCC attached by name, the program's own line."""
+    told = [row for row in evidence.text.splitlines() if re.match(r"(cannot|could not|Failed to) ", row)]
+    message = evidence.message or (told[-1] if told else "")
+    if evidence.exception == "SystemExit" and message.isdigit():  # the words are above, such as argparse's
+        message = _last_line(evidence.text)
+    elif evidence.exception and evidence.exception != "Exception":
+        message = f"{evidence.exception}: {message}"
+    mine = _own_frames(evidence)
+    autoload = any("_trace_autoload" in frame.text for frame in evidence.frames)
+    named = re.search(r"BPF program b?'(\w+)'", evidence.message)
+    if evidence.own and evidence.path and (autoload or not mine):
+        name = named[1] if named else evidence.program
+        line = lines.function_line(evidence.own, name) if name else None
+        line = line or _mention(evidence, _event(evidence.message))
+        if line or not mine:
+            return Finding(message, evidence.path, line)
+    if mine:
+        return Finding(message, mine[-1].path, mine[-1].line, shown=mine[-1].text)
+    return Finding(message or _last_line(evidence.text), evidence.file)
+
+
+def _event(message: str) -> str:
+    """A pattern for the function or tracepoint that an attach failure names."""
+    found = re.search(r"(?:kprobe|kretprobe|tracepoint) b?'(?:\w+:)?(\w+)'", message)
+    return rf"{found[1]}\b" if found else r"(?!)"
+
+
+def _last_line(text: str) -> str:
+    rows = [row for row in text.splitlines() if row.strip()]
+    return rows[-1].strip() if rows else ""
+
+
+def _line(evidence: Evidence, number: int, shown: str) -> int | None:
+    """The learner's line for line `number` of the text that a tool saw, which says `shown` there."""
+    if not evidence.own:
+        return None
+    rewritten = evidence.rewritten.splitlines()
+    if evidence.rewritten and number and (not shown or _says(rewritten, number, shown)):
+        mapped = lines.aligned(evidence.rewritten, evidence.own).get(number)
+        if mapped is not None:
+            return mapped
+    if not shown and 0 < number <= len(rewritten):
+        shown = rewritten[number - 1]
+    own = evidence.own.splitlines()
+    if shown and 0 < number <= len(own) and own[number - 1].split() == shown.split():
+        return number
+    return lines.by_text(shown, evidence.own, number)
+
+
+def _says(rewritten: list[str], number: int, shown: str) -> bool:
+    return 0 < number <= len(rewritten) and rewritten[number - 1].split() == shown.split()
+
+
+def _text(evidence: Evidence, line: int) -> str:
+    rows = evidence.own.splitlines()
+    return rows[line - 1] if 0 < line <= len(rows) else ""
+
+
+def _mention(evidence: Evidence, pattern: str) -> int | None:
+    """The first line of the learner's text that `pattern` is found in."""
+    return next((n for n, row in enumerate(evidence.own.splitlines(), 1) if re.search(pattern, row)), None)
+
+
+def _declared(evidence: Evidence, table: str) -> int | None:
+    """Where a map is declared."""
+    return _mention(evidence, rf"\bBPF_\w+\s*\(.*\b{table}\b") or _mention(evidence, rf"\b{table}\b")
+
+
+def _including(evidence: Evidence, header: str) -> int | None:
+    """The #include of the learner's that an error inside a header came from."""
+    found = re.search(r"In file included from /virtual/main\.c:(\d+)", evidence.text)
+    name = header.split("include/")[-1]
+    return (_line(evidence, int(found[1]), "") if found else None) or _mention(
+        evidence, rf"#include.*{re.escape(name)}"
+    )

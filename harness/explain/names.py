@@ -1,0 +1,81 @@
+"""Names close to one that is not there, and the headers that define well-known ones."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from harness.explain.evidence import Evidence
+
+HEADERS = {
+    "pt_regs|PT_REGS_\\w+": "uapi/linux/ptrace.h",
+    "bpf_perf_event_data": "uapi/linux/bpf_perf_event.h",
+    "task_struct|mm_struct|cred|TASK_\\w+|CLONE_\\w+|pid|PF_\\w+": "linux/sched.h",
+    "file|inode|dentry|path|qstr|super_block|kiocb|file_inode|S_IS\\w+|O_\\w+|filename|linux_dirent64": "linux/fs.h",
+    "sock|inet_sock|socket|sock_net|inet_sk": "net/sock.h",
+    "tcp_sk|tcphdr|tcp_hdr": "linux/tcp.h",
+    "sk_buff": "linux/skbuff.h",
+    "ethhdr|ETH_\\w+": "linux/if_ether.h",
+    "iphdr|ip_hdr": "linux/ip.h",
+    "ipv6hdr": "linux/ipv6.h",
+    "udphdr": "linux/udp.h",
+    "icmphdr": "linux/icmp.h",
+    "vlan_hdr": "linux/if_vlan.h",
+    "net_device": "linux/netdevice.h",
+    "nsproxy": "linux/nsproxy.h",
+    "request|gendisk": "linux/blk-mq.h",
+    "bio": "linux/bio.h",
+    "linux_binprm": "linux/binfmts.h",
+    "sockaddr|msghdr|AF_\\w+|SOCK_\\w+|sockaddr_in|iov_iter": "linux/socket.h",
+    "IPPROTO_\\w+": "linux/in.h",
+    "NAME_MAX|PATH_MAX": "linux/limits.h",
+    "INT_MAX|UINT_MAX": "linux/kernel.h",
+    "SIG[A-Z]+": "linux/signal.h",
+    "CAP_\\w+": "linux/capability.h",
+    "EPERM|EACCES|ENOENT|MAX_ERRNO": "linux/errno.h",
+    "n?to[hn][sl]|hton[sl]|ntoh[sl]|bpf_(?:ntoh|hton)[sl]": "linux/byteorder/generic.h",
+    "page|vm_area_struct": "linux/mm_types.h",
+    "cgroup|css_set": "linux/cgroup-defs.h",
+}
+HELPERS = """
+bpf_ktime_get_ns bpf_ktime_get_boot_ns bpf_trace_printk bpf_get_current_pid_tgid bpf_get_current_uid_gid
+bpf_get_current_comm bpf_get_current_task bpf_get_current_cgroup_id bpf_get_smp_processor_id bpf_get_prandom_u32
+bpf_probe_read bpf_probe_read_str bpf_probe_read_kernel bpf_probe_read_kernel_str bpf_probe_read_user
+bpf_probe_read_user_str bpf_perf_event_output bpf_get_stackid bpf_get_stack bpf_send_signal bpf_override_return
+bpf_log2 bpf_log2l bpf_usdt_readarg bpf_xdp_adjust_head bpf_redirect bpf_redirect_map bpf_strncmp lock_xadd
+bpf_map_lookup_elem bpf_map_update_elem bpf_map_delete_elem bpf_ringbuf_reserve bpf_ringbuf_submit
+"""
+TYPES = "u8 u16 u32 u64 s8 s16 s32 s64 int long char bool size_t pid_t uid_t gid_t __be16 __be32 dev_t umode_t"
+
+
+def header_of(name: str) -> str:
+    """The header to include for `name`."""
+    return next((header for names, header in HEADERS.items() if re.fullmatch(names, name)), "")
+
+
+def near(name: str, evidence: Evidence, rule: str) -> str:
+    """ "; did you mean X?" or a full stop."""
+    if not name:
+        return "."
+    found = get_close_matches(name, sorted(_candidates(name, evidence, rule) - {name}), 1, 0.66)
+    return f"; did you mean {found[0]}?" if found else "."
+
+
+def _candidates(name: str, evidence: Evidence, rule: str) -> set[str]:
+    asked = {str(one) for one in evidence.facts.get("near", ())}
+    if rule in ("symbol-not-found", "tracepoint-unknown", "not-traceable"):
+        return asked
+    words = set(
+        re.findall(r"\b[A-Za-z_]\w+\b", re.sub(r"//.*|/\*.*?\*/|\"[^\"]*\"", "", evidence.rewritten or evidence.own))
+    )
+    once = {word for word in words if len(re.findall(rf"\b{word}\b", evidence.own)) == 1 and word == name}
+    if rule == "unknown-function":
+        calls = set(re.findall(r"\b(\w+)\s*\(", evidence.own))
+        return (calls - {name}) | set(HELPERS.split())
+    if rule == "unknown-type":
+        structures = set(re.findall(r"\bstruct\s+(\w+)\s*\{", evidence.rewritten or evidence.own))
+        return structures | {f"struct {one}" for one in structures if name.startswith("struct ")} | set(TYPES.split())
+    if rule in ("unknown-field", "callback-exception", "struct-size"):
+        bodies = re.findall(r"\bstruct\s+\w+\s*\{(.*?)\}", evidence.rewritten or evidence.own, re.DOTALL)
+        return {one for body in bodies for one in re.findall(r"(\w+)\s*(?:\[[^\]]*\]\s*)?;", body)}
+    return words - once

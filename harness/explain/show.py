@@ -1,0 +1,45 @@
+"""An explanation on the screen: the sentence, the line with a caret, what the kernel knew, what to try, the page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.explain.explanation import Explanation
+
+
+def place(found: Explanation, root: Path) -> str:
+    """file:line:column, relative to `root` where it is below it."""
+    if found.path is None:
+        return ""
+    name = os.path.relpath(found.path, root) if found.path.is_relative_to(root) else str(found.path)
+    return ":".join(str(part) for part in (name, found.line, found.column) if part)
+
+
+def body(found: Explanation) -> str:
+    """All that is said, without the place and without the log."""
+    rows = [found.cause]
+    if found.source.strip():
+        rows += ["", *_pointed(found)]
+    if found.known:
+        rows += ["", *(f"the kernel knew: {sentence}" for sentence in found.known)]
+    if found.message and found.message not in found.cause:
+        rows += ["", f"it said: {found.message}"]
+    if found.advice:
+        rows += ["", f"try: {found.advice}"]
+    if found.page:
+        rows.append(f"read: {found.page}")
+    return "\n".join(rows)
+
+
+def _pointed(found: Explanation) -> list[str]:
+    source = found.source.replace("\t", "    ")
+    number = str(found.line or " ")
+    margin = f"{number} | "
+    text = source.strip()
+    start = len(source) - len(source.lstrip())
+    if found.column and "\t" not in found.source:
+        caret = " " * (found.column - 1 - start) + "^"
+    else:
+        caret = "^" + "~" * max(0, len(text) - 1)
+    return [margin + text, " " * len(margin) + caret]

@@ -1,0 +1,263 @@
+"""One run: the child process, its pipes or terminal, its limits, and what it may send.
+
+The child is confined by a control group, so that neither a fork bomb nor a memory hog takes the agent down. Output
+is capped per test (per run for commands without reports), the number of bytes dropped is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import socket
+import struct
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.guest.wire import TAKEN, Decoder, Kind, WireError
+
+READ_SIZE = 1 << 16
+PIPE_ROUNDS = 16
+"""Reads from one pipe before a report goes out: the most that a full pipe (1 MiB) can hold."""
+OUTPUT_CAP = 1 << 20
+"""Bytes of output per stream that one test may send."""
+GROUP = Path("/sys/fs/cgroup/run")
+MEMORY_MAX = "70%"
+PIDS_MAX = 512
+
+Send = Callable[[Kind, bytes], None]
+
+
+class Output:
+    """One stream of the child, with its cap."""
+
+    def __init__(self, fd: int, kind: Kind, send: Send, cap: int | None) -> None:
+        self.fd, self._kind, self._send, self._cap = fd, kind, send, cap
+        self._sent = self._dropped = 0
+
+    def forward(self) -> bool:
+        """Send one piece on; False at the end of the stream or when there is nothing now."""
+        try:
+            data = os.read(self.fd, READ_SIZE)
+        except (BlockingIOError, OSError):
+            return False
+        if not data:
+            return False
+        room = len(data) if self._cap is None else max(0, self._cap - self._sent)
+        if room:
+            self._send(self._kind, data[:room])
+        self._sent += min(room, len(data))
+        self._dropped += max(0, len(data) - room)
+        return True
+
+    def drain(self) -> None:
+        """Send on all that the child wrote until now."""
+        for _ in range(PIPE_ROUNDS):
+            if not self.forward():
+                return
+
+    def restart_cap(self) -> None:
+        """A new test begins; say what the last one lost."""
+        if self._dropped:
+            self._send(self._kind, f"\n[{self._dropped} bytes more were printed and dropped]\n".encode())
+        self._sent = self._dropped = 0
+
+
+class Child:
+    """The process of one request."""
+
+    def __init__(self, pid: int, outputs: list[Output], stdin: int, reports: int | None, send: Send, tty: bool) -> None:
+        self.pid = pid
+        self._outputs, self._stdin, self._reports, self._send, self._tty = outputs, stdin, reports, send, tty
+        self._decoder = Decoder()
+        self._ended: set[int] = set()
+
+    def sources(self) -> list[int]:
+        """File descriptors to wait on."""
+        fds = [output.fd for output in self._outputs] + ([self._reports] if self._reports is not None else [])
+        return [fd for fd in fds if fd not in self._ended]
+
+    def forward(self, ready: set[int]) -> None:
+        """Pass on what is readable; output goes before the report that was written after it."""
+        if self._reports in ready:
+            self._forward_reports()
+        for output in self._outputs:
+            if output.fd in ready and not output.forward():
+                self._ended.add(output.fd)
+
+    def _forward_reports(self) -> None:
+        assert self._reports is not None
+        try:
+            data = os.read(self._reports, READ_SIZE)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._ended.add(self._reports)
+            return
+        try:
+            for frame in self._decoder.feed(data):
+                for output in self._outputs:
+                    output.drain()
+                    output.restart_cap()
+                if frame.kind is Kind.REPORT:
+                    self._send(Kind.REPORT, frame.payload)
+                with contextlib.suppress(OSError):
+                    os.write(self._reports, TAKEN)
+        except WireError:
+            self._ended.add(self._reports)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes for standard input; none means end of file."""
+        if self._stdin < 0:
+            return
+        if not data and not self._tty:
+            os.close(self._stdin)
+            self._stdin = -1
+            return
+        with contextlib.suppress(OSError):
+            os.write(self._stdin, data or b"\x04")
+
+    def signal(self, number: int) -> None:
+        """Signal the child's whole process group."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # just forked, it has made no group yet
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the terminal its size."""
+        if self._tty:
+            fcntl.ioctl(self._stdin, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def close(self) -> None:
+        """Send on the last output, end what the child left running, close all."""
+        if self._reports is not None and self._reports not in self._ended:
+            self._forward_reports()
+        for output in self._outputs:
+            output.drain()
+            output.restart_cap()
+        if os.getpid() == 1:  # elsewhere the group, if there is one, is somebody else's
+            (GROUP / "cgroup.kill").write_text("1")
+        fds = {output.fd for output in self._outputs} | {self._stdin, self._reports}
+        for fd in fds - {-1, None}:
+            assert fd is not None
+            os.close(fd)
+
+
+def out_of_memory() -> bool:
+    """Whether the kernel ended a process of the run for want of memory (cgroup-v2.rst, memory.events, Linux 6.12)."""
+    try:
+        events = dict(line.split() for line in (GROUP / "memory.events").read_text().splitlines())
+    except OSError:
+        return False
+    return int(events["oom_kill"]) > 0
+
+
+def spawn(request: dict[str, Any], send: Send) -> Child:
+    """Start what `request` asks for: `mode` "pytest" forks this warm interpreter, "exec" starts `argv`."""
+    confine = _prepare_group()
+    tty = bool(request.get("tty"))
+    if tty:
+        return _spawn_on_terminal(request, send, confine)
+    stdin_read, stdin_write = os.pipe()
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    report_read, report_write = _socket_pair() if request["mode"] == "pytest" else (None, None)
+    pid = os.fork()
+    if pid == 0:
+        with _last_resort():
+            os.setsid()
+            for source, target in ((stdin_read, 0), (out_write, 1), (err_write, 2)):
+                os.dup2(source, target)
+            keep = _keep_only(report_write)
+            confine()
+            _become(request, keep)
+    for fd in (stdin_read, out_write, err_write, report_write):
+        if fd is not None:
+            os.close(fd)
+    for fd in (out_read, err_read, report_read):
+        if fd is not None:
+            os.set_blocking(fd, False)
+    cap = OUTPUT_CAP if report_read is not None else None
+    outputs = [Output(out_read, Kind.STDOUT, send, cap), Output(err_read, Kind.STDERR, send, cap)]
+    return Child(pid, outputs, stdin_write, report_read, send, tty=False)
+
+
+def _socket_pair() -> tuple[int, int]:
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+def _spawn_on_terminal(request: dict[str, Any], send: Send, confine: Callable[[], None]) -> Child:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        with _last_resort():
+            _keep_only(None)
+            confine()
+            _become(request, None)
+    os.set_blocking(terminal, False)
+    child = Child(pid, [Output(terminal, Kind.STDOUT, send, None)], os.dup(terminal), None, send, tty=True)
+    child.resize(request.get("rows", 24), request.get("columns", 80))
+    return child
+
+
+def _keep_only(report_fd: int | None) -> int | None:
+    """Close all but the standard streams and the report socket, which moves out of the way of the learner's code."""
+    kept = None
+    if report_fd is not None:
+        kept = fcntl.fcntl(report_fd, fcntl.F_DUPFD_CLOEXEC, 200)
+    os.closerange(3, 200)
+    os.closerange(201 if kept is not None else 200, 256)
+    return kept
+
+
+def _become(request: dict[str, Any], report_fd: int | None) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.update(request.get("env", {}))
+    os.chdir(request["cwd"])
+    if request["mode"] == "pytest":
+        from harness.guest import runner
+
+        assert report_fd is not None
+        os._exit(runner.run(request, report_fd))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.execvp(request["argv"][0], request["argv"])
+
+
+@contextlib.contextmanager
+def _last_resort() -> Any:
+    """A forked child never returns into the agent's loop."""
+    try:
+        yield
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _prepare_group() -> Callable[[], None]:
+    """A fresh control group in the guest; outside one (no cgroup file system of our own) no confinement."""
+    if os.getpid() != 1:
+        return lambda: None
+    controllers = GROUP.parent / "cgroup.subtree_control"
+    controllers.write_text("+memory +pids")
+    GROUP.mkdir(exist_ok=True)
+    total_kib = int(Path("/proc/meminfo").read_text().split()[1])
+    (GROUP / "memory.max").write_text(str(total_kib * 1024 * int(MEMORY_MAX.rstrip("%")) // 100))
+    (GROUP / "memory.oom.group").write_text("0")
+    (GROUP / "pids.max").write_text(str(PIDS_MAX))
+
+    def confine() -> None:
+        (GROUP / "cgroup.procs").write_text("0")
+
+    return confine

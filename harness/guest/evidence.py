@@ -1,0 +1,243 @@
+"""Runs a program that may fail in a child process, and puts together what is known of the failure.
+
+`python3 -m harness.guest.evidence SECONDS FILE…` prints one line of JSON for each file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.guest import silent
+
+COMPILE_DEADLINE_S = 240
+"""Seconds for compiling and loading, before those for running begin; headers can take 25, a long verification 50."""
+GRACE_S = 5
+SOURCE_BEGIN = "#if defined(BPF_LICENSE)\n"
+SOURCE_END = "#include <bcc/footer.h>\n"
+NOISE = re.compile(r"^(Running from kernel directory at: .*|clang -cc1 .*)\n", re.MULTILINE)
+CALL = re.compile(r"^\s+(\d+):\t85 10 00 00 ", re.MULTILINE)
+"""Calls of a function that BCC did not load along (BPF_PSEUDO_CALL, include/uapi/linux/bpf.h, Linux 6.12)."""
+DISASSEMBLY = re.compile(r"^Disassembly of function (\w+)\n((?:; .*\n|\s+\d+:\t.*\n)*)\n?", re.MULTILINE)
+
+
+def of_program(
+    path: Path,
+    cflags: Sequence[str] = (),
+    types: Mapping[str, int] | None = None,
+    deadline_s: float = COMPILE_DEADLINE_S,
+) -> dict[str, Any]:
+    """Evidence from loading a .bpf.c file."""
+
+    def work() -> None:
+        from harness.guest import programs
+
+        programs.load(path, cflags, types)
+
+    return _observe(work, path, 0, deadline_s)
+
+
+def of_script(path: Path, seconds: float) -> dict[str, Any]:
+    """Evidence from running a BCC script for `seconds`, while a few processes come and go beside it."""
+
+    def work() -> None:
+        sys.argv, sys.path[0] = [str(path)], str(path.parent)
+        runpy.run_path(str(path), run_name="__main__")
+
+    with silent.Observer() as observer:
+        found = _observe(work, path, seconds, look=observer.facts)
+    _detach_xdp()
+    return found
+
+
+def _detach_xdp() -> None:
+    """A device keeps its XDP program when the script that attached it has ended."""
+    from bcc import lib
+
+    for device in Path("/sys/class/net").iterdir():
+        lib.bpf_attach_xdp(device.name.encode(), -1, 0)
+
+
+def _observe(
+    work: Callable[[], None],
+    path: Path,
+    seconds: float,
+    deadline_s: float = COMPILE_DEADLINE_S,
+    look: Callable[[int], dict[str, Any]] = lambda _: {},
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        pid = os.fork()
+        if pid == 0:
+            _become(work, path, folder)
+        status, seen = _wait(pid, folder, seconds, deadline_s, look)
+        if seen:
+            seen["printed"] = len({*_read(folder / "output").splitlines()} - {""})
+        return {"file": str(path), "status": status} | _merge(folder) | {"silent": seen}
+
+
+def _become(work: Callable[[], None], path: Path, folder: Path) -> None:
+    """The child: its output into a file, its calls of libbcc recorded. Never returns."""
+    status = 1
+    try:
+        from harness.guest.recorder import Recorder
+
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        os.chdir(path.parent)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        recorder = Recorder(folder)
+        recorder.install()
+        status = _run(work, recorder)
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _run(work: Callable[[], None], recorder: Any) -> int:
+    from harness.guest.recorder import told
+
+    try:
+        work()
+    except KeyboardInterrupt:
+        return 0
+    except SystemExit as end:
+        if end.code in (None, 0):
+            return 0
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        recorder.raised(end.__context__ or end)
+        return 1
+    except BaseException as error:
+        recorder.raised(error)
+        print(told(error), file=sys.stderr, end="")
+        return 1
+    return 0
+
+
+def _wait(
+    pid: int, folder: Path, seconds: float, deadline_s: float, look: Callable[[int], dict[str, Any]]
+) -> tuple[int, dict[str, Any]]:
+    """Until the child ends; after its time it is interrupted, then killed. Its status, and a last look at it alive."""
+    end, asked, seen = time.monotonic() + deadline_s, False, dict[str, Any]()
+    running_since: float | None = None
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            return os.waitstatus_to_exitcode(status), seen
+        now = time.monotonic()
+        if running_since is None and _is_running(folder):
+            running_since = now
+        over = now > end or (seconds and running_since is not None and now > running_since + seconds)
+        if over and not asked:
+            seen = look(pid) if running_since is not None else {}
+            asked, end = True, time.monotonic() + GRACE_S
+            os.kill(pid, signal.SIGINT)
+        elif asked and now > end:
+            os.killpg(pid, signal.SIGKILL)
+        if seconds and running_since is not None and not asked:
+            _stir()
+        time.sleep(0.05)
+
+
+def _is_running(folder: Path) -> bool:
+    """Whether the child has loaded a program, so that its seconds count."""
+    try:
+        record = json.loads((folder / "record.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(record["stage"] == "run" and record["modules"] > 0)
+
+
+def _stir() -> None:
+    """Something to see for the program that is watched: a process, files, a sleep, a connection."""
+    subprocess.run(
+        ["/bin/sh", "-c", "true > /tmp/stir; cat /etc/passwd > /dev/null; rm /tmp/stir; sleep 0.01"], check=False
+    )
+    with contextlib.suppress(OSError), socket.socket() as client:
+        client.settimeout(0.1)
+        client.connect(("127.0.0.1", 9))
+
+
+def _merge(folder: Path) -> dict[str, Any]:
+    """What the recorder noted, with the compiler's output taken apart."""
+    from harness.guest import symbols
+    from harness.guest.recorder import shortened
+
+    try:
+        record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    except (OSError, ValueError):
+        record = {"stage": "run", "modules": 0, "path": "", "source": ""}
+    text, rewritten, listings = take_apart(_read(folder / f"compiler-{record['modules']}"))
+    listing = listings.get(record.get("program", ""), "")
+    return record | {
+        "text": shortened(text + NOISE.sub("", _read(folder / "output"))),
+        "rewritten": rewritten,
+        "lines": list(_listed(listing)),
+        "calls": [int(number) for number in CALL.findall(listing)],
+        "facts": symbols.about(record["message"] + text) | {"unprivileged": record["unprivileged"]}
+        if record.get("exception")
+        else {},
+    }
+
+
+def take_apart(printed: str) -> tuple[str, str, dict[str, str]]:
+    """A compile's output with BCC's debug flags: its rest, the rewritten text, each program's listing."""
+    begin, end = printed.find(SOURCE_BEGIN), printed.rfind(SOURCE_END)
+    rewritten = ""
+    if 0 <= begin < end:
+        rewritten, printed = printed[begin : end + len(SOURCE_END)], printed[:begin] + printed[end + len(SOURCE_END) :]
+    return NOISE.sub("", DISASSEMBLY.sub("", printed)), rewritten, dict(DISASSEMBLY.findall(printed))
+
+
+def _listed(body: str) -> Iterator[tuple[int, int]]:
+    """Instruction and line of the rewritten text, for each row of a program's listing."""
+    line = 0
+    for row in body.splitlines():
+        if row.startswith(";"):
+            found = re.search(r"// Line\s+(\d+)$", row)
+            line = int(found[1]) if found else line
+        elif line:
+            yield int(row.split(":")[0]), line
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def main() -> None:
+    """One line of JSON for each file named after the seconds."""
+    import bcc  # noqa: F401 - the children fork with it imported
+
+    seconds = float(sys.argv[1])
+    for name in sys.argv[2:]:
+        path = Path(name)
+        found = of_script(path, seconds) if path.suffix == ".py" else of_program(path)
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

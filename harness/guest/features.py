@@ -1,0 +1,119 @@
+"""What the running kernel and BCC can do for a lesson, each found by trying it. As a program it prints them as JSON."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+TRACING = Path("/sys/kernel/tracing")
+SOURCES = Path("/sys/bus/event_source/devices")
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+RINGBUF = 27  # linux/bpf.h, BPF_MAP_TYPE_RINGBUF
+PROGRAM = "#include <uapi/linux/ptrace.h>\nint probe(struct pt_regs *ctx) { return 0; }"
+
+
+def root() -> str:
+    return "" if os.geteuid() == 0 else "programs are loaded as root"
+
+
+def bcc() -> str:
+    try:
+        import bcc
+    except ImportError as error:
+        return f"Debian's python3-bpfcc is not importable: {error}"
+    return "" if hasattr(bcc, "BPF") else "this `bcc` is PyPI's, another thing; Debian's is python3-bpfcc"
+
+
+def compiler() -> str:
+    """BCC compiles and the verifier accepts an empty program: kernel headers are there, bpf(2) is permitted."""
+    from bcc import BPF
+
+    try:
+        with BPF(text=PROGRAM) as program:
+            program.load_func("probe", BPF.KPROBE)
+    except Exception as error:
+        return f"BCC cannot load an empty program: {error} (kernel headers, or a locked kernel)"
+    return ""
+
+
+def lockdown() -> str:
+    """kernel_lockdown(7): confidentiality forbids reading kernel memory."""
+    state = LOCKDOWN.read_text() if LOCKDOWN.exists() else "[none]"
+    return "the kernel is locked down (confidentiality)" if "[confidentiality]" in state else ""
+
+
+def tracefs() -> str:
+    return _there(TRACING / "trace_pipe", "tracefs is not mounted")
+
+
+def kprobe() -> str:
+    return _there(SOURCES / "kprobe", "the kernel is built without kprobe events (CONFIG_KPROBE_EVENTS)")
+
+
+def uprobe() -> str:
+    return _there(SOURCES / "uprobe", "the kernel is built without uprobe events (CONFIG_UPROBE_EVENTS)")
+
+
+def tracepoint() -> str:
+    return _there(TRACING / "events/raw_syscalls/sys_enter/id", "the kernel has no system call tracepoints")
+
+
+def raw_tracepoint() -> str:
+    from bcc import BPF
+
+    return "" if BPF.support_raw_tracepoint() else "the kernel has no raw tracepoints for BPF"
+
+
+def perf_event() -> str:
+    return _there(SOURCES / "software", "the kernel has no software perf events")
+
+
+def btf() -> str:
+    return _there(Path("/sys/kernel/btf/vmlinux"), "the kernel carries no BTF (CONFIG_DEBUG_INFO_BTF)")
+
+
+def ringbuf() -> str:
+    """A ring buffer of one page can be created (Linux 5.8)."""
+    from bcc import lib
+
+    fd = lib.bcc_create_map(RINGBUF, b"probe", 0, 0, os.sysconf("SC_PAGE_SIZE"), 0)
+    if fd < 0:
+        return f"a ring buffer cannot be created: {os.strerror(ctypes.get_errno())}"
+    os.close(fd)
+    return ""
+
+
+def usdt() -> str:
+    from bcc import lib
+
+    return uprobe() or ("" if hasattr(lib, "bcc_usdt_new_frompid") else "this BCC was built without USDT")
+
+
+def _there(path: Path, why: str) -> str:
+    return "" if path.exists() else why
+
+
+GENERAL: tuple[Callable[[], str], ...] = (root, bcc, lockdown, compiler)
+"""What every lesson needs."""
+NEEDS: dict[str, Callable[[], str]] = {
+    f.__name__: f for f in (kprobe, uprobe, tracepoint, raw_tracepoint, perf_event, ringbuf, tracefs, btf, usdt)
+}
+"""What a lesson.toml may ask for."""
+
+
+def found() -> dict[str, str]:
+    """Name → why it is not there; empty where it is. A probe that breaks counts as not there, in its own words."""
+    result = {}
+    for probe in (*GENERAL, *NEEDS.values()):
+        try:
+            result[probe.__name__] = probe()
+        except Exception as error:
+            result[probe.__name__] = f"{type(error).__name__}: {error}"
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(found()))

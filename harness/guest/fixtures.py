@@ -1,0 +1,107 @@
+"""The fixtures that every lesson's tests are written with."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import pytest
+
+from harness.guest import kernel as kernel_questions
+from harness.guest.settings import SETTINGS
+from harness.guest.trace import Trace
+from harness.guest.workload import Workload
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def loader(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """The learner's loader.py (with --tree solutions the reference's), imported afresh for each test file."""
+    code = request.config.stash[SETTINGS].code
+    path = code / "loader.py"
+    if not path.exists():
+        pytest.fail(f"{path} is missing", pytrace=False)
+    spec = importlib.util.spec_from_file_location("loader", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["loader"] = module
+    sys.path.insert(0, str(code))
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(code))
+        del sys.modules["loader"]
+
+
+@pytest.fixture(scope="module")
+def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`native("race.c")`: the program made from that file beside the test, with frame pointers and symbols."""
+
+    def build(name: str) -> Path:
+        program = tmp_path_factory.mktemp("native") / Path(name).stem
+        flags = ["-O1", "-g", "-Wall", "-Werror", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer", "-pthread"]
+        subprocess.run(["gcc", *flags, "-o", program, request.path.parent / name], check=True)
+        return program
+
+    return build
+
+
+@pytest.fixture
+def kernel() -> ModuleType:
+    """The questions of harness.guest.kernel: `kernel.kprobes()`, `kernel.programs()`, `kernel.maps()`."""
+    return kernel_questions
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Randomness that `--seed` replays; each test has its own."""
+    return random.Random(f"{request.config.stash[SETTINGS].seed} {request.node.nodeid}")
+
+
+@pytest.fixture
+def eventually(request: pytest.FixtureRequest) -> Callable[[Callable[[], T], str], T]:
+    """`eventually(condition, what)`: the first true value of `condition()`; fails naming `what` at the deadline."""
+    deadline_s = request.config.stash[SETTINGS].deadline_s
+
+    def wait(condition: Callable[[], T], what: str) -> T:
+        __tracebackhide__ = True
+        end = time.monotonic() + deadline_s
+        while not (value := condition()):
+            if time.monotonic() > end:
+                pytest.fail(f"waited {deadline_s:.0f} s for {what}")
+            time.sleep(0.01)
+        return value
+
+    return wait
+
+
+@pytest.fixture
+def workload(request: pytest.FixtureRequest) -> Iterator[Callable[[Callable[[], Any]], Workload]]:
+    """`workload(function)`: a child process that waits until `.run()`, then calls `function` and ends."""
+    deadline_s = request.config.stash[SETTINGS].deadline_s
+    started: list[Workload] = []
+
+    def start(function: Callable[[], Any]) -> Workload:
+        started.append(Workload(function, deadline_s))
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.close()
+
+
+@pytest.fixture
+def trace(request: pytest.FixtureRequest) -> Iterator[Trace]:
+    """The kernel's trace_pipe, read up to a marker instead of until it is quiet."""
+    with Trace(request.config.stash[SETTINGS].deadline_s) as pipe:
+        yield pipe

@@ -1,0 +1,51 @@
+"""Runs pytest on the lessons that came over, and reports through a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.guest import plugin
+from harness.guest.reporting import Reporter
+from harness.guest.settings import SETTINGS, Settings
+
+
+def run(request: dict[str, Any], report_fd: int) -> int:
+    """Run the test files of `request`; the exit status is pytest's own."""
+    random.seed(os.urandom(16))
+    settings = Settings(
+        code=Path(request["code"]),
+        wanted=frozenset(request["wanted"]),
+        seed=request["seed"],
+        deadline_s=request["deadline_s"],
+        open_step=request["open_step"],
+    )
+    arguments = [
+        "-c", os.devnull,
+        "--rootdir", request["rootdir"],
+        "-p", "no:cacheprovider",
+        "--capture=no",
+        "--continue-on-collection-errors",
+        *request["options"],
+        *request["tests"],
+    ]  # fmt: skip
+    plugins = [plugin.Given(settings), plugin, Reporter(report_fd), *([Hold()] if request.get("hold") else [])]
+    return int(pytest.main(arguments, plugins=plugins))
+
+
+class Hold:
+    """Stops before the first test until a line on standard input says with which seed to go on."""
+
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        line = b""
+        while not line.endswith(b"\n"):
+            line += os.read(0, 1) or os._exit(1)
+        settings = session.config.stash[SETTINGS]
+        session.config.stash[SETTINGS] = replace(settings, seed=json.loads(line)["seed"])
+        random.seed(os.urandom(16))

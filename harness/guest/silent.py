@@ -1,0 +1,264 @@
+"""What the kernel knows of programs from which nothing comes: where attached, how often run, what written and read."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.guest import objects
+from harness.guest.objects import PROC, Map
+
+TRACING = Path("/sys/kernel/tracing")
+STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
+INSTANCE = TRACING / "instances/workbook"
+"""A trace of our own: what is written here, nobody else reads."""
+EVENTS = TRACING / "dynamic_events"
+LOOKUP = "workbook/lookup"
+KEYED = (1, 5, 9, 10, 11)
+"""Map types with keys of the program's choice: hashes, per-CPU and LRU too, tries (include/uapi/linux/bpf.h)."""
+ARRAYS = (2, 6)
+PERF_OUTPUT, RING = 4, 27
+KEYS_MAX = 1000
+KEYS_TOLD = 8
+PAGE = mmap.PAGESIZE
+DATA_HEAD = 1024
+"""Where struct perf_event_mmap_page has data_head, and behind it data_tail."""
+ASKED = re.compile(r"-(\d+)\s+\[.* lookup: \(.*\) cmd=(\d+) fd=(\d+) key=0x([0-9a-f]+)")
+COUNTED = re.compile(r"\{ id: (?:sys_)?(\S+)\s+\[\s*\d+\] \} hitcount:\s+(\d+)")
+LOOKUP_ELEM, UPDATE_ELEM = 1, 2
+"""enum bpf_cmd."""
+LIBRARY = re.compile(r"\.so\b.*")
+
+
+def of_process(
+    pid: int, runs_before: dict[int, int] | None = None, workload: frozenset[int] = frozenset()
+) -> dict[str, Any]:
+    """All that the kernel tells of `pid`'s programs now; runs are those since `runs_before`."""
+    before = runs_before or {}
+    programs = objects.programs(pid)
+    used = {number for program in programs for number in program.maps}
+    maps = objects.maps(used)
+    return {
+        "counted": STATS.read_text().strip() == "1" if STATS.exists() else False,
+        "programs": [asdict(p) | {"runs": p.runs - before.get(p.id, 0)} for p in programs],
+        "attachments": [asdict(found) for found in objects.attachments(pid)],
+        "maps": [asdict(one) | contents(one, workload) for one in maps],
+        "workload": sorted(workload),
+        "buffers": perf_buffers(pid),
+        "trace_readers": [
+            {"pid": reader, "comm": comm(reader), "own": reader == pid or is_below(reader, pid)}
+            for reader in trace_readers()
+        ],
+    }
+
+
+class Observer:
+    """Watches what a process asks of maps and what the machine calls, from here on; one at a time."""
+
+    def __enter__(self) -> Self:
+        self._stats_before = STATS.read_text()
+        STATS.write_text("1")
+        INSTANCE.mkdir(exist_ok=True)
+        _write(EVENTS, f"e:{LOOKUP} syscalls.sys_enter_bpf cmd=$cmd:u32 fd=+u0($uattr):u32 key=+u0(+u8($uattr)):x64")
+        self._set(f"events/{LOOKUP}/enable", "1")
+        self._set("events/raw_syscalls/sys_enter/trigger", "hist:keys=id.syscall")
+        self._lines = lines_written()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._set("events/raw_syscalls/sys_enter/trigger", "!hist:keys=id.syscall")
+        self._set(f"events/{LOOKUP}/enable", "0")
+        INSTANCE.rmdir()
+        _write(EVENTS, f"-:{LOOKUP}")
+        STATS.write_text(self._stats_before)
+
+    def facts(self, pid: int) -> dict[str, Any]:
+        """What of_process says, and the calls of maps, the system calls, the lines of the trace since the beginning."""
+        asked = self._asked(pid)  # first: what follows asks maps itself
+        found = of_process(pid)
+        for attachment in found["attachments"]:
+            if attachment["kind"].startswith("u"):
+                attachment |= users(attachment["target"], pid)
+        calls = COUNTED.findall(self._get("events/raw_syscalls/sys_enter/hist"))
+        return found | {
+            "asked": asked,
+            "syscalls": {name: int(count) for name, count in calls},
+            "trace_lines": lines_written() - self._lines,
+        }  # fmt: skip
+
+    def _asked(self, pid: int) -> list[dict[str, Any]]:
+        """For each map that the process's own code called: keys looked up, keys written, whether it walked the keys."""
+        threads = set(os.listdir(PROC / str(pid) / "task"))
+        found: dict[int, dict[str, Any]] = {}
+        for thread, command, fd, key in ASKED.findall(self._get("trace")):
+            info = objects.fdinfo(pid, int(fd)) if thread in threads else {}
+            if "map_id" not in info:
+                continue
+            number, bits = int(info["map_id"]), 8 * min(8, int(info["key_size"]))
+            one = found.setdefault(number, {"map": number, "looked_up": set(), "written": set(), "walked": False})
+            if int(command) in (LOOKUP_ELEM, UPDATE_ELEM):
+                kind = "looked_up" if int(command) == LOOKUP_ELEM else "written"
+                one[kind].add(int(key, 16) & ((1 << bits) - 1))
+            else:
+                one["walked"] = True
+        return [one | {name: sorted(one[name]) for name in ("looked_up", "written")} for one in found.values()]
+
+    def _set(self, name: str, text: str) -> None:
+        _write(INSTANCE / name, text)
+
+    def _get(self, name: str) -> str:
+        return (INSTANCE / name).read_text(errors="replace")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write to one of tracefs's files, which O_TRUNC would empty and which cannot be sought in."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text.encode() + b"\n")
+    finally:
+        os.close(fd)
+
+
+def contents(one: Map, workload: frozenset[int] = frozenset()) -> dict[str, Any]:
+    """What is in a map: `entries`, the first 8 bytes of some keys as numbers; for a ring what was written and read."""
+    library = objects._library()
+    fd = library.bpf_map_get_fd_by_id(one.id)
+    if fd < 0:
+        return {}
+    try:
+        if one.type == RING:
+            return ring(fd)
+        if one.type in KEYED + ARRAYS:
+            held = list(keys(fd, one) if one.type in KEYED else slots(fd, one))
+            return {
+                "entries": len(held),
+                "keys": [int.from_bytes(key[:8], "little") for key in held],
+                "holds_workload": any(workload.intersection(words(key)) for key in held),
+            }
+        return {}
+    finally:
+        os.close(fd)
+
+
+def keys(fd: int, one: Map) -> Iterator[bytes]:
+    """The keys in a map, KEYS_MAX at most."""
+    library = objects._library()
+    key = ctypes.create_string_buffer(one.key_size)
+    last = None
+    for _ in range(KEYS_MAX):
+        if library.bpf_map_get_next_key(fd, last, key) != 0:
+            return
+        yield key.raw
+        last = ctypes.create_string_buffer(key.raw, one.key_size)
+
+
+def words(key: bytes) -> set[int]:
+    """The 32-bit numbers in a key."""
+    return {int.from_bytes(key[start : start + 4], "little") for start in range(0, len(key), 4)}
+
+
+def slots(fd: int, one: Map) -> Iterator[bytes]:
+    """The slots of an array that hold anything but zeros, of the first KEYS_MAX."""
+    library = objects._library()
+    value = ctypes.create_string_buffer(-(-one.value_size // 8) * 8 * library.libbpf_num_possible_cpus())
+    for slot in range(min(one.max_entries, KEYS_MAX)):
+        key = slot.to_bytes(4, "little")
+        if library.bpf_lookup_elem(fd, key, value) == 0 and any(value.raw):
+            yield key
+
+
+def ring(fd: int) -> dict[str, Any]:
+    """Bytes that a ring buffer's programs wrote and its readers read (Documentation/bpf/ringbuf.rst, Linux 6.12)."""
+    positions = []
+    for page in range(2):
+        with mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ, offset=page * PAGE) as memory:
+            positions.append(int.from_bytes(memory[:8], "little"))
+    return {"read": positions[0], "written": positions[1]}
+
+
+def perf_buffers(pid: int) -> dict[str, int]:
+    """The perf buffers that a process has open: how many, bytes written into them, bytes read."""
+    total = {"open": 0, "written": 0, "read": 0}
+    with contextlib.suppress(OSError), (PROC / str(pid) / "mem").open("rb", 0) as memory:
+        for line in (PROC / str(pid) / "maps").read_text().splitlines():
+            if line.endswith("anon_inode:[perf_event]"):
+                memory.seek(int(line.split("-")[0], 16) + DATA_HEAD)
+                head, tail = memory.read(8), memory.read(8)
+                total["open"] += 1
+                total["written"] += int.from_bytes(head, "little")
+                total["read"] += int.from_bytes(tail, "little")
+    return total
+
+
+def lines_written() -> int:
+    """Lines that were ever written into the kernel's trace."""
+    counts: Counter[str] = Counter()
+    for stats in TRACING.glob("per_cpu/cpu*/stats"):
+        for line in stats.read_text().splitlines():
+            name, _, value = line.partition(": ")
+            if name in ("entries", "overrun", "read events"):
+                counts[name] += int(value)
+    return counts.total()
+
+
+def trace_readers() -> list[int]:
+    """Processes that have the kernel's trace_pipe open."""
+    return [
+        pid
+        for pid in processes()
+        if any(what.endswith("/tracing/trace_pipe") for _, what in objects.files(pid))
+    ]  # fmt: skip
+
+
+def users(file: str, observer: int) -> dict[str, Any]:
+    """Who runs code of `file`, and who runs code of another file of that name; processes below `observer` count."""
+    path, of_this, of_others = os.path.realpath(file), [], []
+    for pid in processes():
+        if pid == observer:
+            continue
+        with contextlib.suppress(OSError):
+            for line in (PROC / str(pid) / "maps").read_text().splitlines():
+                _, rights, _, _, _, *name = line.split(maxsplit=5)
+                if "x" in rights and name and name[0] == path:
+                    of_this.append(pid)
+                elif "x" in rights and name and _stem(name[0]) == _stem(path):
+                    of_others.append({"pid": pid, "comm": comm(pid), "file": name[0]})
+    return {"users": len(of_this), "elsewhere": of_others[:KEYS_TOLD]}
+
+
+def _stem(path: str) -> str:
+    return LIBRARY.sub("", os.path.basename(path))
+
+
+def processes() -> list[int]:
+    """All processes."""
+    return [int(name) for name in os.listdir(PROC) if name.isdigit()]
+
+
+def comm(pid: int) -> str:
+    """A process's name, or "-" when it has ended."""
+    try:
+        return (PROC / str(pid) / "comm").read_text().rstrip("\n")
+    except OSError:
+        return "-"
+
+
+def is_below(pid: int, ancestor: int) -> bool:
+    """Whether `ancestor` is a parent of `pid`, at any distance."""
+    while pid > 1 and pid != ancestor:
+        try:
+            pid = int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return pid == ancestor

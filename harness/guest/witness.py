@@ -1,0 +1,77 @@
+"""Remembers what a test's process last gave to BCC, so that a failure can be gathered anew, with all that is known.
+
+Nothing is asked and nothing is compiled as long as all goes well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+BROKEN = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
+TEXT_KEPT = 60_000
+"""Characters of each text that go to the host with a report."""
+
+
+class Witness:
+    """Stands beside BPF() and load_func() in the process that runs the tests."""
+
+    def __init__(self, deadline_s: float) -> None:
+        """`deadline_s`: seconds that a closer look at one failure may take; what was printed is there anyway."""
+        self._deadline_s = deadline_s
+        self._path, self._cflags = "", ()  # type: tuple[str, tuple[str, ...]]
+        self._types: dict[str, int] = {}
+        self._seen: dict[Any, dict[str, Any]] = {}
+
+    def install(self) -> None:
+        """Put the witness beside BCC's entry points, where there is BCC."""
+        try:
+            from bcc import BPF, lib
+        except ImportError:
+            return
+        BPF.__init__ = self._beginning(BPF.__init__)  # type: ignore[method-assign]
+        lib.bcc_func_load = self._loading(lib.bcc_func_load)
+
+    def evidence(self, error: BaseException) -> dict[str, Any]:
+        """What is known of `error`, if it is a failure of BCC's; costs another compile, once for each failure."""
+        message = str(error)
+        if type(error) is not Exception:
+            return {}
+        if not message.startswith(BROKEN):
+            from harness.guest import symbols
+
+            facts = symbols.about(message)
+            return {"attach": facts} if facts else {}
+        key = (self._path, self._cflags, tuple(self._types.items()), message)
+        if self._path and key not in self._seen:
+            from harness.guest import evidence
+
+            found = evidence.of_program(Path(self._path), self._cflags, dict(self._types), self._deadline_s)
+            self._seen[key] = {name: _short(value) for name, value in found.items()}
+        return self._seen.get(key, {})
+
+    def _beginning(self, init: Callable[..., None]) -> Callable[..., None]:
+        def begin(bpf: Any, src_file: Any = b"", *args: Any, **named: Any) -> None:
+            __tracebackhide__ = True
+            self._path = os.path.abspath(os.fsdecode(src_file)) if src_file else ""
+            self._cflags = tuple(str(flag) for flag in named.get("cflags", ()))
+            self._types = {}
+            init(bpf, src_file, *args, **named)
+
+        return begin
+
+    def _loading(self, load: Callable[..., int]) -> Callable[..., int]:
+        def loaded(*args: Any) -> int:
+            self._types[args[2].decode()] = int(args[1])
+            return load(*args)
+
+        return loaded
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > TEXT_KEPT:
+        half = TEXT_KEPT // 2
+        return f"{value[:half]}\n[… {len(value) - 2 * half} characters left out …]\n{value[-half:]}"
+    return value

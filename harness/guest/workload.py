@@ -1,0 +1,88 @@
+"""A process whose events a test looks at: started first, released when the probes are attached."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+
+
+class Workload:
+    """A forked child that waits for `run()`.
+
+    Between the release and the end of `function` the child makes no system call but those of `function` itself and
+    one read before, one write after.
+    """
+
+    pids: ClassVar[set[int]] = set()
+    """Of the children that the running test has started."""
+
+    def __init__(self, function: Callable[[], Any], deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+        release_read, self._release = os.pipe()
+        self._result, result_write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.close(self._release)
+                os.read(release_read, 1)
+                value = function()
+                os.write(result_write, json.dumps(value).encode())
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        os.close(release_read)
+        os.close(result_write)
+        self.pids.add(self.pid)
+
+    @property
+    def comm(self) -> str:
+        """The child's name in the kernel, at most 15 bytes."""
+        with open(f"/proc/{self.pid}/comm") as file:
+            return file.read().rstrip("\n")
+
+    def start(self) -> None:
+        """Let the child go without waiting for it."""
+        os.write(self._release, b"!")
+
+    def wait(self) -> Any:
+        """What `function` returned, once the child has ended; the test fails at the deadline."""
+        __tracebackhide__ = True
+        data = b""
+        while True:
+            ready, _, _ = select.select([self._result], [], [], self._deadline_s)
+            if not ready:
+                pytest.fail(f"the workload did not end within {self._deadline_s:.0f} s")
+            piece = os.read(self._result, 1 << 16)
+            if not piece:
+                break
+            data += piece
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        if status != 0:
+            pytest.fail(f"the workload failed (exit status {os.waitstatus_to_exitcode(status)})")
+        return json.loads(data)
+
+    def run(self) -> Any:
+        """Release the child, wait until it has ended, return what `function` returned."""
+        __tracebackhide__ = True
+        self.start()
+        return self.wait()
+
+    def close(self) -> None:
+        """End the child if it still waits."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+        for fd in (self._release, self._result):
+            os.close(fd)

@@ -1,0 +1,1 @@
+"""The virtual machine that the workbook brings along: recipe → disk → saved guest → machine."""

@@ -1,0 +1,94 @@
+"""`--lab host`: this machine's own kernel, as root; the same agent as in the guest, as a child on a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import SetupError
+from harness.lab import initramfs
+from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
+from harness.lab.machine import Channel
+
+PYTHON = "/usr/bin/python3"
+"""Debian's interpreter: the one that python3-bpfcc belongs to."""
+QUESTION_S = 120
+
+
+def lacks() -> list[str]:
+    """What this machine's kernel and BCC lack for the lessons, each in words; empty where they will do."""
+    if os.geteuid() != 0:
+        return ["programs are loaded as root"]
+    if not Path(PYTHON).exists():
+        return [f"{PYTHON} is not there"]
+    with _guest_code() as directory:
+        done = subprocess.run(
+            [PYTHON, "-m", "harness.guest.features"],
+            env=_environment(directory),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=QUESTION_S,
+        )
+    if done.returncode != 0:
+        return [done.stderr.strip()[-300:] or f"the question ended with status {done.returncode}"]
+    answers: dict[str, str] = json.loads(done.stdout)
+    return [why for why in answers.values() if why]
+
+
+class HostLab:
+    """Runs lessons in place; SetupError where the kernel here cannot."""
+
+    def __init__(self) -> None:
+        begin = time.monotonic()
+        if why := lacks():
+            raise SetupError("this machine's own kernel cannot run the lessons: " + "; ".join(why), remedy="--lab vm")
+        self.deadlines = Deadlines(time.monotonic() - begin)  # the question holds one compile
+
+    def prepare(self) -> None:
+        """Nothing to restore."""
+
+    def close(self) -> None:
+        """Nothing waits."""
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Guest]:
+        ours, theirs = socket.socketpair()
+        with _guest_code() as directory:
+            agent = subprocess.Popen(
+                [PYTHON, "-m", "harness.guest.agent", "--fd", str(theirs.fileno())],
+                env=_environment(directory),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            theirs.close()
+            channel = Channel(ours)
+            try:
+                channel.expect("ready", SETTLE_DEADLINE_S)
+                yield Guest(channel)
+            finally:
+                channel.close()
+                agent.wait()
+
+
+@contextlib.contextmanager
+def _guest_code() -> Iterator[Path]:
+    """The guest's half of the harness in a folder of its own, as it is in the guest."""
+    with tempfile.TemporaryDirectory(prefix="workbook-") as directory:
+        for path, content in initramfs.guest_code().items():
+            target = Path(directory) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        yield Path(directory)
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}

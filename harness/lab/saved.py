@@ -1,0 +1,157 @@
+"""The saved guest: boot once, warm up, write the running machine to a file; later restore it in about a second."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from qemu.qmp import QMPClient, QMPError
+
+from harness.errors import GuestLost, LabError
+from harness.lab import accelerator, cache, disk, initramfs, qemu
+from harness.lab.disk import Disk
+from harness.lab.machine import Machine
+from harness.lab.recipe import DEFAULT, Recipe
+
+BOOT_DEADLINE_S = 180
+WARM_DEADLINE_S = 300
+SAVE_DEADLINE_S = 120
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was learned when the guest was saved."""
+
+    kernel: str
+    accelerator: str
+    accelerator_reason: str
+    qemu: str
+    boot_s: float
+    import_s: float
+    compile_s: float
+    """Seconds of one bare BCC compile in the guest; deadlines are multiples of it."""
+
+
+@dataclass(frozen=True)
+class SavedGuest:
+    """A state file in the cache, ready to restore."""
+
+    directory: Path
+    disk: Disk
+    facts: Facts
+
+    def restore(self) -> Machine:
+        """A machine that continues where the saved one stopped; QEMU starts at once, the guest answers later."""
+        cache.touch(self.directory)
+        cache.touch(self.disk.directory)
+        return Machine(self.disk, self.directory / "initrd", self.facts.accelerator, state=self.directory / "state")
+
+
+def path_of(image: Disk, accel: str) -> Path:
+    """Where the state is or will be: it fits one image, one guest code, one QEMU with this command line."""
+    machine = qemu.argv(qemu.find(), image, Path("initrd"), accel, qemu.Wiring(channel=0, console=0))
+    parts = [image.identity(), qemu.find().version, accelerator.host_cpu() if accel == "kvm" else "", *machine]
+    key = hashlib.sha256(json.dumps(parts).encode())
+    for name, content in initramfs.guest_code().items():
+        key.update(name.encode() + b"\0" + content + b"\0")
+    key.update(initramfs.script_source().encode())
+    return cache.root() / f"guest-{key.hexdigest()[:12]}"
+
+
+def find(recipe: Recipe = DEFAULT) -> SavedGuest | None:
+    """The saved guest that fits this machine and this checkout, if there is one."""
+    choice = accelerator.remembered()
+    if choice is None:
+        return None
+    image = Disk(disk.path_of(recipe))
+    if not cache.intact(image.directory) or not cache.intact(directory := path_of(image, choice.name)):
+        return None
+    return SavedGuest(directory, image, Facts(**json.loads((directory / "facts.json").read_text())))
+
+
+def ensure(say: Callable[[str], None], recipe: Recipe = DEFAULT) -> SavedGuest:
+    """The saved guest, built if there is none; two callers at once build once."""
+    if found := find(recipe):
+        return found
+    try:
+        with cache.locked("build"):
+            if found := find(recipe):
+                return found
+            _ensure_locked(recipe, say)
+    except OSError as error:
+        what = f"{error.strerror or error}: {error.filename or cache.root()}"
+        raise LabError(f"the lab cannot be written: {what}", remedy="make check") from error
+    built = find(recipe)
+    if built is None:
+        raise LabError("the saved guest vanished while it was being built", remedy="make lab")
+    return built
+
+
+def _ensure_locked(recipe: Recipe, say: Callable[[str], None]) -> None:
+    qemu.find()
+    image = disk.ensure(recipe, say)
+    choice = accelerator.choose(image, say)
+    target = path_of(image, choice.name)
+    if not cache.intact(target):
+        with cache.building(target) as work:
+            _build(image, choice, work, say)
+    cache.sweep(keep={target, image.directory})
+
+
+def _build(image: Disk, choice: accelerator.Choice, work: Path, say: Callable[[str], None]) -> None:
+    initrd = work / "initrd"
+    initrd.write_bytes(initramfs.archive(initramfs.files(image)))
+    say(f"booting the guest ({choice.name})")
+    begin = time.monotonic()
+    with Machine(image, initrd, choice.name, monitor=True) as machine:
+        ready = machine.channel.expect("ready", BOOT_DEADLINE_S)
+        boot_s = time.monotonic() - begin
+        say("warming up (Python, BCC, pytest)")
+        machine.channel.request("warm")
+        warm = machine.channel.expect("warm", WARM_DEADLINE_S)
+        say("saving the guest")
+        assert machine.monitor is not None
+        try:
+            asyncio.run(_save(machine.monitor, work / "state"))
+        except (QMPError, EOFError, TimeoutError) as error:
+            raise GuestLost(f"QEMU could not save the guest: {error!r}", remedy="make check") from error
+    facts = Facts(
+        kernel=ready["kernel"],
+        accelerator=choice.name,
+        accelerator_reason=choice.reason,
+        qemu=qemu.find().version,
+        boot_s=round(boot_s, 2),
+        import_s=round(warm["import_s"], 2),
+        compile_s=round(warm["compile_s"], 2),
+    )
+    (work / "facts.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
+
+
+async def _save(monitor: socket.socket, target: Path) -> None:
+    """Write the idle guest to `target` (QMP: migrate; QEMU 8.2 and newer know file: targets).
+
+    The guest is not stopped first: a guest saved while stopped would be restored stopped.
+    """
+    client = QMPClient("lab")
+    await client.connect(monitor)
+    try:
+        await client.execute("migrate-set-parameters", {"max-bandwidth": 0})
+        await client.execute("migrate", {"uri": f"file:{target}"})
+        async with asyncio.timeout(SAVE_DEADLINE_S):
+            while True:
+                state = await client.execute("query-migrate")
+                assert isinstance(state, dict)
+                if state["status"] == "completed":
+                    return
+                if state["status"] in ("failed", "cancelled"):
+                    why = state.get("error-desc", state["status"])
+                    raise LabError(f"QEMU could not save the guest: {why}", remedy="make check")
+                await asyncio.sleep(0.05)
+    finally:
+        await client.disconnect()

@@ -1,0 +1,176 @@
+"""The learner's code and the reference under the same tests: verdicts, and what the kernel says that each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.course import payload
+from harness.course.catalog import Lesson
+from harness.errors import LabError
+from harness.lab.guest import Lab
+from harness.results import checking
+from harness.results.checking import StepResult
+
+INSTRUCTION = 8
+"""Bytes (struct bpf_insn)."""
+MEASURE = ("-p", "harness.guest.measured")
+ROWS = (
+    ("xlated", "instructions, rewritten by the verifier"),
+    ("jited", "machine code (bytes)"),
+    ("verified", "instructions the verifier walked"),
+    ("stack", "stack (bytes)"),
+    ("map_bytes", "map memory (bytes)"),
+    ("events", "events"),
+    ("ns", "time for each event (ns)"),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One program; of several loads of the same name the sum of the runs, and the largest of the rest."""
+
+    name: str
+    xlated: int
+    """Instructions that the kernel holds, after its verifier rewrote them."""
+    jited: int
+    """Bytes of machine code."""
+    verified: int
+    """Instructions that the verifier walked, each path counted."""
+    stack: int | None
+    """Bytes, or None where the verifier did not say."""
+    map_bytes: int
+    """Memory of the maps that it uses."""
+    events: int
+    run_ns: int
+
+    @property
+    def ns(self) -> float | None:
+        """Nanoseconds for each event; None where there was none."""
+        return self.run_ns / self.events if self.events else None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two."""
+
+    steps: list[StepResult]
+    costs: list[Cost]
+    lost: int
+    """Events that found no room in a perf buffer."""
+    unreadable: str = ""
+
+
+def compare(lab: Lab, lesson: Lesson, seed: int, say: Callable[[str], None]) -> tuple[Side, Side]:
+    """The learner's side and the reference's, each in a fresh guest; LabError where the lab cannot."""
+
+    def run(tree: str) -> Side:
+        say("your code" if tree == "lessons" else "the reference")
+        request = payload.batch(lesson, tree, tests=(lesson.tests,), seed=seed, options=MEASURE)
+        results = checking.run(lab, lesson, request)
+        for test in results.tests.values():
+            if test.verdict.kind == "lab":
+                raise LabError(str(test.verdict))
+        measured = [test.measured for test in results.tests.values() if test.measured]
+        steps = [one for one in checking.by_step(lesson, results) if one.total]
+        return Side(steps, costs(measured), max((one["lost"] for one in measured), default=0), results.unreadable)
+
+    return run("lessons"), run("solutions")
+
+
+def costs(measured: Iterable[dict[str, Any]]) -> list[Cost]:
+    """The numbers of all tests, put together by program; in the order in which they were loaded."""
+    last: dict[int, Cost] = {}
+    for one in measured:
+        sizes = {found["id"]: found["bytes"] for found in one["maps"]}
+        for program in one["programs"]:
+            last[program["id"]] = Cost(
+                name=program["name"],
+                xlated=program["xlated"] // INSTRUCTION,
+                jited=program["jited"],
+                verified=program["verified"],
+                stack=program["stack"],
+                map_bytes=sum(sizes.get(number, 0) for number in program["maps"]),
+                events=program["runs"],
+                run_ns=program["run_ns"],
+            )
+    merged: dict[str, Cost] = {}
+    for cost in last.values():
+        merged[cost.name] = _both(merged[cost.name], cost) if cost.name in merged else cost
+    return list(merged.values())
+
+
+def _both(one: Cost, other: Cost) -> Cost:
+    largest: dict[str, Any] = {
+        name: max(getattr(one, name) or 0, getattr(other, name) or 0)
+        for name in ("xlated", "jited", "verified", "stack", "map_bytes")
+    }
+    return replace(one, events=one.events + other.events, run_ns=one.run_ns + other.run_ns, **largest)
+
+
+def show(lesson: Lesson, mine: Side, reference: Side, console: Console) -> None:
+    """Print both side by side."""
+    table = Table(box=None, pad_edge=False, title=f"Lesson {lesson.number} · {lesson.title}", title_justify="left")
+    table.add_column("")
+    for heading in ("yours", "reference"):
+        table.add_column(heading, justify="right")
+    for number, title, left, right in _verdicts(mine, reference):
+        table.add_row(Text(f"step {number}  {title}"), *(Text(one, style=_style(one)) for one in (left, right)))
+    for name in dict.fromkeys(cost.name for side in (reference, mine) for cost in side.costs):
+        table.add_row("")
+        table.add_row(Text(name, style="bold"))
+        found = [next((cost for cost in side.costs if cost.name == name), None) for side in (mine, reference)]
+        for field, title in ROWS:
+            table.add_row(f"  {title}", *(_number(getattr(cost, field) if cost else None) for cost in found))
+    table.add_row("")
+    table.add_row("events lost", _number(mine.lost), _number(reference.lost))
+    console.print(table)
+    if mine.unreadable:
+        console.print(Text(mine.unreadable))
+
+
+def _verdicts(mine: Side, reference: Side) -> Iterable[tuple[int, str, str, str]]:
+    left = {one.step.number: one for one in mine.steps}
+    right = {one.step.number: one for one in reference.steps}
+    for number in sorted(left | right):
+        step = (right.get(number) or left[number]).step
+        yield number, step.title, _verdict(left.get(number)), _verdict(right.get(number))
+
+
+def _verdict(one: StepResult | None) -> str:
+    return f"{one.verdict.kind} {one.passed}/{one.total}" if one else "-"
+
+
+def _style(verdict: str) -> str:
+    return {"done": "green", "todo": "yellow", "blocked": "dim"}.get(verdict.split()[0], "red")
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{round(value):,}".replace(",", "\N{THIN SPACE}") if value >= 10_000 else f"{round(value)}"
+
+
+def data(side: Side) -> dict[str, Any]:
+    """One side, as JSON has it."""
+    return {
+        "steps": [
+            {"number": one.step.number, "verdict": one.verdict.kind, "passed": one.passed, "total": one.total}
+            for one in side.steps
+        ],
+        "programs": [asdict(cost) | {"ns": cost.ns} for cost in side.costs],
+        "lost": side.lost,
+        "unreadable": side.unreadable,
+    }
+
+
+def done(sides: Sequence[Side]) -> bool:
+    """Whether each step of each side is done."""
+    return all(one.verdict.kind == "done" for side in sides for one in side.steps) and not any(
+        side.unreadable for side in sides
+    )

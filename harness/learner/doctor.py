@@ -1,0 +1,170 @@
+"""The doctor: every thing that a lesson needs, here and in the lab: its state, why, the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.course.catalog import Lesson
+from harness.errors import SetupError, WorkbookError
+from harness.guest import features
+from harness.lab import accelerator, cache, disk, host, qemu, saved
+from harness.lab.choose import available_mib
+from harness.lab.virtual import VirtualLab
+
+State = Literal["ok", "missing", "note"]
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+PROGRAMS = {
+    "mmdebstrap": "unpacks Debian into the lab's disk",
+    "mke2fs": "makes the disk image",
+    "depmod": "indexes the guest's kernel modules",
+    "xz": "unpacks a kernel module",
+    "setpriv": "ends QEMU with the workbook",
+    "git": "tells your edits from the course's files",
+}
+CACHE_MIB = 3072
+"""Room while the lab is being built; finished it takes about 1.1 GiB."""
+MEMORY_MIB = 1536
+SETUP = "make setup"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    why: str
+    remedy: str | None = None
+
+
+def examine(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
+    """All findings, as they come; the lab's own are probed in a fresh guest."""
+    if platform.system() != "Linux":
+        why = f"{platform.system()} {platform.machine()}: the lab is built on Linux"
+        yield Finding("system", "missing", why, "open the devcontainer (.devcontainer)")
+        return
+    yield from here()
+    yield from lab(lessons, say)
+    yield host_kernel()
+
+
+def here() -> Iterator[Finding]:
+    """What this machine has for the lab."""
+    yield _platform()
+    version = platform.python_version()
+    yield _finding("Python", sys.version_info >= (3, 11), version, f"{version}; 3.11 or newer is needed", SETUP)
+    try:
+        found = qemu.find()
+        yield Finding("QEMU", "ok", f"{found.version}, {found.path}")
+    except SetupError as error:
+        yield Finding("QEMU", "missing", str(error), error.remedy)
+    path = f"{os.environ.get('PATH', '')}:{disk.SBIN}"
+    for name, purpose in PROGRAMS.items():
+        where = shutil.which(name, path=path)
+        yield _finding(name, where is not None, f"{where}", f"not installed; it {purpose}", SETUP)
+    yield _finding("Debian's keys", KEYRING.exists(), str(KEYRING), f"{KEYRING} is not there", SETUP)
+    if (wrong := _pypi_bcc()) is not None:
+        yield Finding("bcc", "note", wrong, f"{sys.executable} -m pip uninstall bcc")
+    yield _memory()
+    yield _space()
+
+
+def _platform() -> Finding:
+    kind = f"{platform.system()} {platform.machine()}"
+    if platform.machine() != "x86_64":
+        return Finding("system", "note", f"{kind}: the lab's guest is x86_64 and runs in software emulation")
+    return Finding("system", "ok", kind)
+
+
+def _pypi_bcc() -> str | None:
+    """PyPI's bcc is an unrelated package; nothing on the host needs one."""
+    try:
+        version = importlib.metadata.version("bcc")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return f"PyPI's bcc {version} is in this environment: another thing; the real one is in the lab (python3-bpfcc)"
+
+
+def _memory() -> Finding:
+    mib = available_mib()
+    text = f"{mib} MiB free, a guest takes {qemu.MEMORY_MIB} MiB"
+    return Finding("memory", "ok" if mib >= MEMORY_MIB else "note", text)
+
+
+def _qemu_is_there() -> bool:
+    try:
+        qemu.find()
+    except SetupError:
+        return False
+    return True
+
+
+def _space() -> Finding:
+    folder = next(path for path in [cache.root(), *cache.root().parents] if path.exists())
+    if not os.access(folder, os.W_OK):
+        return Finding("cache", "missing", f"{folder} cannot be written", "export XDG_CACHE_HOME=…")
+    free = shutil.disk_usage(folder).free >> 20
+    if free < CACHE_MIB and not (_qemu_is_there() and saved.find()):
+        why = f"{free} MiB free in {folder}; building the lab takes {CACHE_MIB} MiB"
+        return Finding("cache", "missing", why, "free some room, or export XDG_CACHE_HOME=…")
+    return Finding("cache", "ok", f"{cache.root()}, {free} MiB free")
+
+
+def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
+    """The saved guest, and what its kernel can do for the lessons."""
+    if not _qemu_is_there():
+        return  # the finding on QEMU says it
+    guest = saved.find()
+    if (choice := accelerator.remembered()) is not None:
+        yield Finding("accelerator", "ok", f"{choice.name}: {choice.reason}")
+    if guest is None:
+        yield Finding("lab", "note", "not built yet; the first check of a lesson builds it", "make lab")
+        return
+    say("asking the lab's kernel")
+    virtual = VirtualLab(guest)
+    try:
+        with virtual.open() as machine:
+            status, out, complaint = machine.run(["python3", "-m", "harness.guest.features"], timeout_s=120)
+    except WorkbookError as error:
+        yield Finding("lab", "missing", str(error), "make lab-clean lab")
+        return
+    finally:
+        virtual.close()
+    if status != 0:
+        yield Finding("lab", "missing", f"its kernel does not answer: {complaint.strip()[-300:]}", "make lab-clean lab")
+        return
+    yield Finding("lab", "ok", f"Linux {guest.facts.kernel}, saved by QEMU {guest.facts.qemu}")
+    yield from _for_lessons(lessons, json.loads(out))
+
+
+def _for_lessons(lessons: list[Lesson], found: dict[str, str]) -> Iterator[Finding]:
+    for lesson in lessons:
+        needed = [probe.__name__ for probe in features.GENERAL] + list(lesson.needs)
+        lacking = [found.get(name, f"{name}: no such feature is known") for name in needed]
+        why = "; ".join(filter(None, lacking))
+        text = ", ".join(lesson.needs) or "nothing special"
+        yield _finding(f"lesson {lesson.number}", not why, f"needs {text}: there", why, "make lab-clean lab")
+
+
+def host_kernel() -> Finding:
+    """Whether `--lab host` would work here; never needed."""
+    try:
+        lacking = host.lacks()
+    except WorkbookError as error:
+        return Finding("--lab host", "note", str(error))
+    if lacking:
+        return Finding("--lab host", "note", "not on this machine: " + "; ".join(lacking))
+    return Finding("--lab host", "ok", f"Linux {platform.release()} can run the lessons in place, as root")
+
+
+def _finding(name: str, ok: bool, good: str, bad: str, remedy: str) -> Finding:
+    return Finding(name, "ok", good) if ok else Finding(name, "missing", bad, remedy)

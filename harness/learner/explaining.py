@@ -1,0 +1,88 @@
+"""`workbook explain`: logs are read here, programs and scripts run in one guest; each file gets its explanation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.course import payload
+from harness.errors import GuestLost, UsageError
+from harness.explain.evidence import Evidence, of_data, of_log
+from harness.explain.explanation import Explanation, explain
+from harness.guest.wire import Kind
+from harness.lab.guest import Lab
+
+FILE_DEADLINE_S = 300
+"""Seconds that one program may take before the guest is given up, beside the seconds it runs."""
+LINES_MAX = 32 << 20
+
+
+def is_program(name: str) -> bool:
+    """Whether `name` is a file to be run in the lab, not a log."""
+    return name.endswith((".py", ".c"))
+
+
+def all_of(names: list[str], open_lab: Callable[[], Lab], seconds: float) -> Iterator[tuple[str, Explanation]]:
+    """Each name with its explanation, in order; UsageError for a file that is not there, LabError if the lab cannot."""
+    for name in names:
+        if name != "-" and not Path(name).is_file():
+            raise UsageError(f"{name}: no such file", remedy="workbook explain --help")
+    programs = [Path(name).absolute() for name in names if is_program(name)]
+    with contextlib.ExitStack() as stack:
+        gathered: Iterator[dict[str, Any]] = iter(())
+        if programs:
+            gathered = stack.enter_context(contextlib.closing(gather(open_lab(), programs, seconds)))
+        for name in names:
+            yield name, explain(_of_program(name, next(gathered)) if is_program(name) else _of_log(name))
+
+
+def _of_program(name: str, data: dict[str, Any]) -> Evidence:
+    return of_data(data, {path: path.read_text(errors="replace") for path in _near(Path(name).absolute())})
+
+
+def _of_log(name: str) -> Evidence:
+    if name == "-":
+        return of_log(sys.stdin.read())
+    return of_log(Path(name).read_text(errors="replace"), Path(name))
+
+
+def _near(path: Path) -> list[Path]:
+    return [path, *sorted(path.parent.glob("*.c")), *sorted(path.parent.glob("*.h"))]
+
+
+def gather(lab: Lab, programs: list[Path], seconds: float) -> Generator[dict[str, Any], None, None]:
+    """Evidence of each program, run one after the other in one guest; GuestLost if that dies or goes silent."""
+    files = {path: path.read_bytes() for program in programs for path in _near(program) if _fits(path)}
+    with lab.open() as guest:
+        guest.put(files)
+        argv = ["python3", "-m", "harness.guest.evidence", str(seconds), *map(str, programs)]
+        guest.spawn("exec", programs[0].parent, argv=argv, folders=sorted({str(path.parent) for path in programs}))
+        buffer, told = b"", b""
+        end = time.monotonic() + FILE_DEADLINE_S + seconds
+        while True:
+            frame = guest.channel.receive(max(0.0, end - time.monotonic()))
+            if frame is None:
+                raise GuestLost("the program under explanation did not end in the lab")
+            if frame.kind is Kind.CONTROL:
+                if frame.json().get("event") == "exit":
+                    break
+            elif frame.kind is Kind.STDERR:
+                told = (told + frame.payload)[-4000:]
+            elif frame.kind is Kind.STDOUT:
+                buffer += frame.payload
+                if len(buffer) > LINES_MAX:
+                    raise GuestLost("the lab sent more than can be read")
+                while (stop := buffer.find(b"\n")) >= 0:
+                    row, buffer = buffer[:stop], buffer[stop + 1 :]
+                    end = time.monotonic() + FILE_DEADLINE_S + seconds
+                    yield json.loads(row)
+    raise GuestLost("the lab ended before all files were explained", console=told.decode(errors="replace"))
+
+
+def _fits(path: Path) -> bool:
+    return path.stat().st_size <= payload.FILE_MAX

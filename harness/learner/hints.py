@@ -1,0 +1,48 @@
+"""The next hint: by step and level, remembering what was shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.course import stubs
+from harness.course.catalog import Lesson, Step
+from harness.errors import UsageError
+from harness.learner import progress
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What to show: the hints of a step up to a level."""
+
+    step: Step
+    shown: tuple[str, ...]
+    """Hints of earlier levels first; the last one is new unless all were shown before."""
+
+    @property
+    def left(self) -> int:
+        return len(self.step.hints) - len(self.shown)
+
+
+def open_step(lesson: Lesson) -> Step:
+    """The step that the learner is at: the first hole that is still a stub, else the first that was not done."""
+    code = lesson.folder()
+    untouched = [step for step in lesson.steps if stubs.open_hole(lesson, code, step.number)]
+    done = progress.standing(lesson).steps_done
+    checked = lesson.steps[done:]
+    candidates = sorted([*untouched[:1], *checked[:1]], key=lambda step: step.number)
+    return candidates[0] if candidates else lesson.steps[-1]
+
+
+def take(lesson: Lesson, number: int | None = None) -> Hint:
+    """The next hint of step `number`, by default of the open one; it counts as shown from now on."""
+    step = open_step(lesson) if number is None else _step(lesson, number)
+    level = min(progress.standing(lesson).hints.get(step.number, 0) + 1, len(step.hints))
+    progress.note_hint(lesson, step.number, level)
+    return Hint(step, step.hints[:level])
+
+
+def _step(lesson: Lesson, number: int) -> Step:
+    for step in lesson.steps:
+        if step.number == number:
+            return step
+    raise UsageError(f"lesson {lesson.name} has steps 1 to {len(lesson.steps)}, not {number}")

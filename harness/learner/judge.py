@@ -1,0 +1,163 @@
+"""Is the learner's own test any good: it must pass on the reference, twice, and catch the mutant of its step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from harness.course import mutants, payload
+from harness.course.catalog import Lesson, Step
+from harness.course.mutants import Mutant
+from harness.errors import LabError, UsageError
+from harness.guest import LEARNERS_TEST
+from harness.lab.guest import Lab
+from harness.results import checking
+
+REFERENCE_RUNS = 2
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the learner's test did."""
+
+    passes: bool
+    """On the reference, in each of REFERENCE_RUNS runs."""
+    catches: bool
+    """It fails by its own assertion on the mutant of its step."""
+    why_not: str
+    """The test's own words where it does not pass, or what it missed."""
+    caught: tuple[Mutant, ...] = ()
+    missed: tuple[Mutant, ...] = ()
+
+    @property
+    def score(self) -> str:
+        """Wrong answers caught, of all that it was tried on."""
+        return f"{len(self.caught)}/{len(self.caught) + len(self.missed)}"
+
+
+def own_steps(lesson: Lesson) -> list[Step]:
+    """The steps that are a test of the learner's own."""
+    return [step for step in lesson.steps if step.mutant]
+
+
+def own_test(lesson: Lesson, tree: str) -> bytes:
+    """The text of the test_mine.py in `tree`."""
+    path = payload.folder_of(lesson, tree) / LEARNERS_TEST
+    if not path.is_file():
+        raise UsageError(f"{path.relative_to(lesson.root)} is missing")
+    return path.read_bytes()
+
+
+def judge(
+    lab: Lab,
+    lesson: Lesson,
+    step: Step,
+    mine: bytes,
+    *,
+    score: bool = False,
+    runs: int = REFERENCE_RUNS,
+    say: Callable[[str], None] = lambda _: None,
+) -> Judgement:
+    """Judge the text of a test_mine.py for `step`; with `score` against the lesson's other mutants too.
+
+    `runs` on the reference are due: the author's check has seen one already.
+    """
+    path = lesson.folder() / LEARNERS_TEST
+
+    def run(replaced: dict[Path, bytes]) -> checking.Results:
+        request = payload.batch(lesson, "solutions", tests=(path,), replaced=replaced | {path: mine})
+        results = checking.run(lab, lesson, request)
+        for test in results.tests.values():
+            if test.verdict.kind == "lab":
+                raise LabError(str(test.verdict))
+        return results
+
+    known = mutants.load(lesson)
+    named = next((mutant for mutant in known if mutant.name == step.mutant), None)
+    if named is None:
+        raise UsageError(f"{lesson.mutants}: there is no mutant {step.mutant!r}, which step {step.number} names")
+    for number in range(1, runs + 1):
+        say(f"your test on the reference ({number} of {runs})")
+        results = run({})
+        if not results.green:
+            failed = [str(t.verdict) for t in results.tests.values() if t.verdict.kind != "done"]
+            return Judgement(False, False, results.unreadable or "\n".join(failed) or "test_mine.py holds no test")
+    caught: list[Mutant] = []
+    missed: list[Mutant] = []
+    for mutant in [named, *(m for m in known if score and m != named)]:
+        say(f"your test on a wrong answer: {mutant.misconception}")
+        results = run(mutants.apply(mutant, lesson))
+        failed_itself = any(t.failed_by_assertion for t in results.tests.values())
+        (caught if failed_itself else missed).append(mutant)
+    why_not = "" if named in caught else f"it lets a wrong answer pass, or breaks on it: {named.misconception}"
+    return Judgement(True, named in caught, why_not, tuple(caught), tuple(missed))
+
+
+class Judged:
+    """Judges each learner's test once: again only when it, or a file that it was judged with, has another content."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Judgement] = {}
+
+    def judge(
+        self, lab: Lab, lesson: Lesson, step: Step, mine: bytes, *, say: Callable[[str], None] = lambda _: None
+    ) -> Judgement:
+        """As `judge` above, without a score."""
+        key = _content(lesson, step, mine)
+        if key not in self._known:
+            self._known[key] = judge(lab, lesson, step, mine, say=say)
+        return self._known[key]
+
+
+def _content(lesson: Lesson, step: Step, mine: bytes) -> str:
+    """A digest of all that the judgement of `mine` rests on: never the learner's own code."""
+    files = payload.of_folder(lesson.folder()) | payload.of_folder(lesson.folder("solutions"))
+    own = {lesson.folder() / name for name in lesson.edited}
+    digest = hashlib.sha256(repr(step).encode())
+    files |= {lesson.mutants: lesson.mutants.read_bytes() if lesson.mutants.exists() else b"", Path("mine"): mine}
+    for path, content in files.items():
+        if path not in own:
+            digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def show(lesson: Lesson, step: Step, found: Judgement, console: Console) -> None:
+    """Print what the test did on the reference and on the wrong answers, and the next command."""
+
+    def line(ok: bool, text: str) -> None:
+        console.print(Text(f"  {'✔' if ok else '✘'} {text}", style="green" if ok else "red"))
+
+    console.print(Text(f"Lesson {lesson.number} · step {step.number} · {step.title}", style="bold"))
+    line(found.passes, f"passes on the reference, {REFERENCE_RUNS} times" if found.passes else "fails on the reference")
+    if found.passes:
+        line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
+        console.print(Text(f"  score {found.score} wrong answers caught"))
+    for mutant in found.missed:
+        console.print(Text(f"    missed: {mutant.misconception}"))
+    if not found.catches:
+        console.print(Text("    " + found.why_not.replace("\n", "\n    ")))
+        console.print(Text(f"next: edit test_mine.py, then workbook judge {lesson.number}"))
+    else:
+        console.print(Text(f"next: make lesson-{lesson.number}"))
+
+
+def as_data(steps: list[Step], found: list[Judgement]) -> list[dict[str, object]]:
+    """The judgements, as JSON has them."""
+    return [
+        {
+            "number": step.number,
+            "mutant": step.mutant,
+            "passes": one.passes,
+            "catches": one.catches,
+            "why_not": one.why_not,
+            "score": one.score,
+            "caught": [mutant.name for mutant in one.caught],
+            "missed": {mutant.name: mutant.misconception for mutant in one.missed},
+        }
+        for step, one in zip(steps, found, strict=True)
+    ]

@@ -1,0 +1,151 @@
+"""How far the learner is: one small file in the checkout, keyed by slug, never half written, never thrown away."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from harness.course.catalog import Lesson
+
+FOLDER = ".workbook"
+"""In the checkout, ignored by git: progress, and what `reset` kept."""
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is remembered of one lesson."""
+
+    verdict: str = ""
+    """Of the last check's first open step; "done" when there was none; empty before the first check."""
+    steps_done: int = 0
+    was_done: bool = False
+    """The lesson was complete at some time."""
+    when: str = ""
+    """Of the last check, in ISO 8601."""
+    begun: str = ""
+    """When it was checked first; empty where an older version did that."""
+    done_at: str = ""
+    """When it was done first; empty where it was not, or an older version did that."""
+    hints: dict[int, int] = field(default_factory=dict)
+    """Step → hints shown."""
+
+
+def folder(root: Path) -> Path:
+    """The learner's own folder in the checkout, made if need be."""
+    path = root / FOLDER
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def standing(lesson: Lesson) -> Standing:
+    """What is remembered of `lesson`."""
+    return _standing(_read(_file(lesson.root)).get("lessons", {}).get(lesson.slug))
+
+
+def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str) -> None:
+    """Remember a check of the learner's code."""
+    with _entry(lesson) as entry:
+        entry.update(verdict=verdict, steps_done=steps_done, when=when)
+        entry.setdefault("begun", when)
+        if verdict == "done":
+            entry.setdefault("done_at", when)
+        entry["was_done"] = entry.get("was_done") is True or verdict == "done"
+
+
+def note_hint(lesson: Lesson, step: int, level: int) -> None:
+    """Remember that the first `level` hints of `step` were shown."""
+    with _entry(lesson) as entry:
+        known = standing(lesson).hints
+        hints = _dictionary(entry, "hints")
+        hints[str(step)] = max(level, known.get(step, 0))
+
+
+@contextlib.contextmanager
+def _entry(lesson: Lesson) -> Iterator[dict[str, Any]]:
+    """The lesson's entry, to be changed in place; all that is not known here is kept as it is."""
+    path = _file(lesson.root)
+    with filelock.FileLock(path.with_suffix(".lock")):
+        data = _read(path)
+        data.setdefault("version", VERSION)
+        yield _dictionary(data.setdefault("lessons", {}), lesson.slug)
+        write_atomically(path, json.dumps(data, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _dictionary(holder: dict[str, Any], name: str) -> dict[str, Any]:
+    """The dictionary under `name`; what another version keeps there instead goes under a name of its own."""
+    found = holder.setdefault(name, {})
+    if not isinstance(found, dict):
+        holder[f"{name} of another version"] = found
+        found = holder[name] = {}
+    return found
+
+
+def _text(entry: dict[str, Any], name: str) -> str:
+    value = entry.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _file(root: Path) -> Path:
+    return folder(root) / "progress.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's content; one that cannot be read is renamed, never overwritten."""
+    try:
+        data = json.loads(path.read_bytes())
+        if isinstance(data, dict) and isinstance(data.get("lessons", {}), dict):
+            return data
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        pass
+    number = 1
+    while (kept := path.with_name(f"progress.unreadable-{number}.json")).exists():
+        number += 1
+    path.rename(kept)
+    return {}
+
+
+def _standing(entry: Any) -> Standing:
+    if not isinstance(entry, dict):
+        return Standing()
+    hints = entry.get("hints")
+    return Standing(
+        verdict=_text(entry, "verdict"),
+        steps_done=entry["steps_done"] if isinstance(entry.get("steps_done"), int) else 0,
+        was_done=entry.get("was_done") is True,
+        when=_text(entry, "when"),
+        begun=_text(entry, "begun"),
+        done_at=_text(entry, "done_at"),
+        hints={int(k): v for k, v in hints.items() if k.isdigit() and isinstance(v, int)}
+        if isinstance(hints, dict)
+        else {},
+    )
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path`: after a crash at any moment it holds either the old bytes or the new ones, all of them."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            os.chmod(name, path.stat().st_mode & 0o777)
+        else:
+            os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise

@@ -1,0 +1,161 @@
+"""The learner's view of a lesson: its steps, the first open one with file, line and TODO, the next command."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+from harness.course import payload, stubs
+from harness.course.catalog import Lesson, Step
+from harness.lab.batch import Batch
+from harness.lab.guest import Lab
+from harness.learner import judge, progress
+from harness.results import checking
+from harness.results.checking import StepResult
+from harness.results.verdict import Verdict
+
+LOG_ROWS = 120
+MARKS = {
+    "done": ("✔", "green"),
+    "todo": ("○", "yellow"),
+    "red": ("✘", "red"),
+    "broken": ("✘", "red"),
+    "lab": ("!", "magenta"),
+    "blocked": ("·", "dim"),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the learner is in a lesson."""
+
+    lesson: Lesson
+    steps: list[StepResult]
+    unreadable: str = ""
+    in_guest_s: float = 0.0
+    """Seconds from the start of the first test to the end of the last, with what the tests compile."""
+
+    @property
+    def open(self) -> StepResult | None:
+        """The first step that is not done."""
+        return next((result for result in self.steps if result.verdict.kind != "done"), None)
+
+    def remember(self) -> None:
+        """Write the learner's progress."""
+        done = sum(1 for _ in itertools.takewhile(lambda result: result.verdict.kind == "done", self.steps))
+        kind = self.open.verdict.kind if self.open else "red" if self.unreadable else "done"
+        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"))
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 not yet, 3 the lab failed."""
+        if any(result.verdict.kind == "lab" for result in self.steps):
+            return 3
+        return 1 if self.open or self.unreadable else 0
+
+
+def request(lesson: Lesson, tree: str, seed: int) -> Batch:
+    """The run that `verify` begins with: the specification alone."""
+    return payload.batch(lesson, tree, tests=(lesson.tests,), seed=seed)
+
+
+class Judging(Protocol):
+    """Judges a learner's own test: judge.judge, or a judge.Judged that remembers."""
+
+    def __call__(
+        self, lab: Lab, lesson: Lesson, step: Step, mine: bytes, *, say: Callable[[str], None]
+    ) -> judge.Judgement: ...
+
+
+def verify(
+    lab: Lab, lesson: Lesson, tree: str, progress: Callable[[str], None], seed: int, judging: Judging = judge.judge
+) -> View:
+    """Check `lesson` in the lab; LabError when the lab cannot. What `progress` raises ends the check."""
+    results = checking.run(lab, lesson, request(lesson, tree, seed), progress)
+    steps = checking.by_step(lesson, results)
+    for index, result in enumerate(steps):
+        before = all(other.verdict.kind == "done" for other in steps[:index])
+        if result.step.mutant:
+            judged = functools.partial(judging, lab, lesson, result.step, say=progress)
+            steps[index] = _own_test(lesson, tree, result, judged) if before else _waits(result, steps[:index])
+            if steps[index].verdict.kind != "done":
+                steps[index + 1 :] = [_waits(later, [steps[index]]) for later in steps[index + 1 :]]
+                break
+    return View(lesson, steps, results.unreadable, results.seconds)
+
+
+def _waits(result: StepResult, before: list[StepResult]) -> StepResult:
+    number = next(other.step.number for other in before if other.verdict.kind != "done")
+    return StepResult(result.step, Verdict("blocked", text=f"blocked by step {number}"), 0, result.total)
+
+
+def _own_test(lesson: Lesson, tree: str, result: StepResult, judged: Callable[[bytes], judge.Judgement]) -> StepResult:
+    """The step is the learner's own test: judge it, unless it is still the stub."""
+    code, step = lesson.folder(tree), result.step
+    place = f"{(code / 'test_mine.py').relative_to(lesson.root)}"
+    if (hole := stubs.open_hole(lesson, code, step.number)) is not None:
+        return StepResult(step, Verdict("todo", f"{place}:{hole.line}", str(hole)), 0, 1)
+    if not (code / "test_mine.py").exists():
+        return StepResult(step, Verdict("red", place, "the file is missing"), 0, 1)
+    found = judged((code / "test_mine.py").read_bytes())
+    verdict = Verdict("done") if found.catches else Verdict("red", place, found.why_not)
+    return StepResult(step, verdict, int(found.catches), 1)
+
+
+def show(view: View, console: Console, tree: str = "lessons") -> None:
+    """Print the steps, what the open one needs, and the next command."""
+    lesson = view.lesson
+    console.print(Text.assemble(("Lesson ", "bold"), (lesson.number, "bold"), (f" · {lesson.title}", "bold")))
+    console.print()
+    width = max(len(result.step.title) for result in view.steps)
+    for result in view.steps:
+        mark, style = MARKS[result.verdict.kind]
+        count = "" if result.verdict.kind in ("blocked",) else f"{result.passed}/{result.total} tests"
+        line = f"  {mark} {result.step.number}  {result.step.title:<{width}}  {result.verdict.kind:<8} {count}"
+        console.print(Text(line.rstrip(), style=style))
+    console.print()
+    if view.unreadable:
+        console.print(Text(view.unreadable))
+    if (current := view.open) is not None:
+        console.print(Text(current.verdict.place, style="bold"))
+        console.print(Text.assemble("    ", current.verdict.text.replace("\n", "\n    ")))
+        console.print()
+        _show_log(current.verdict, console)
+    console.print(Text(f"next: {next_command(view, tree)}"))
+
+
+def _show_log(verdict: Verdict, console: Console) -> None:
+    """The log behind a broken program; of one that fills many screens its end, and how to see all."""
+    rows = verdict.log.splitlines()
+    if not rows:
+        return
+    console.print(
+        Text("the whole log:" if len(rows) <= LOG_ROWS else f"the last {LOG_ROWS} lines of its log:", style="dim")
+    )
+    console.print(Text("\n".join(rows[-LOG_ROWS:]), style="dim"))
+    if len(rows) > LOG_ROWS:
+        console.print(Text(f"all {len(rows)} lines: workbook explain {verdict.place.split(':')[0]}", style="dim"))
+    console.print()
+
+
+def next_command(view: View, tree: str) -> str:
+    """The command to type now."""
+    number, result = view.lesson.number, view.open
+    if result is None:
+        if tree == "solutions":
+            return f"make lesson-{number}"
+        return f"make run-{number}, then make lesson-{int(number) + 1:02d}"
+    if result.verdict.kind == "lab":
+        return "make check"
+    if result.verdict.place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):
+        return f"read {result.verdict.place}, mend your files in lessons/{view.lesson.name}, then make lesson-{number}"
+    if result.verdict.place:
+        return f"edit {result.verdict.place}, then make lesson-{number}"
+    return f"pytest lessons/{view.lesson.name}"

@@ -1,0 +1,140 @@
+"""Check a lesson at each save, with a restored guest already waiting; keys for the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.text import Text
+
+from harness.course.catalog import Lesson
+from harness.errors import LabError
+from harness.lab import batch
+from harness.lab.host import HostLab
+from harness.lab.virtual import VirtualLab
+from harness.learner import difference, hints, judge, progress, verify
+from harness.learner.events import QUIT, SAVE, Events
+
+AGAIN = ("\n", "\r")
+KEYS = "h hint   Enter check again   a all lessons   d diff   q quit"
+
+
+class Outdated(Exception):
+    """What is being checked was saved again, or the learner quits."""
+
+
+def watch(lab: VirtualLab | HostLab, lessons: list[Lesson], first: Lesson | None, console: Console) -> None:
+    """Until the learner quits, or all lessons are done."""
+    watcher = Watcher(lab, lessons, console)
+    current = first or after(None, lessons)
+    while current is not None:
+        with Events(current.folder()) as events:
+            if not watcher.stay(current, events):
+                return
+        current = after(current, lessons)
+        if current is not None:
+            console.print(Text(f"on to {current.name}: read docs/{current.page.name}", style="bold"))
+    console.print(Text("all lessons are done", style="green"))
+
+
+def after(lesson: Lesson | None, lessons: list[Lesson]) -> Lesson | None:
+    """The first lesson behind `lesson` that is not done, else the first before it; None when all are done."""
+    begin = lessons.index(lesson) + 1 if lesson in lessons else 0
+    left = (one for one in [*lessons[begin:], *lessons[:begin]] if progress.standing(one).verdict != "done")
+    return next(left, None)
+
+
+class Watcher:
+    """Checks at each save. It remembers what the learner's own tests were worth, so that each is judged once."""
+
+    def __init__(self, lab: VirtualLab | HostLab, lessons: list[Lesson], console: Console) -> None:
+        self._lab, self._lessons, self._console = lab, lessons, console
+        self._judged = judge.Judged()
+
+    def stay(self, lesson: Lesson, events: Events) -> bool:
+        """At one lesson until it is done; False when the learner quits."""
+        event = SAVE
+        while event != QUIT:
+            if event in (SAVE, *AGAIN):
+                events.forget_saves()
+                view = self.check(lesson, events)
+                if view is not None and view.exit_code == 0:
+                    return True
+            else:
+                self._answer(event, lesson, events)
+            event = self._next(lesson, events)
+        return False
+
+    def begin(self, lesson: Lesson) -> None:
+        """Let the guest for the next save collect the tests already."""
+        # Where the lab fails here, it fails again at the save, and is heard then.
+        with contextlib.suppress(LabError):
+            if isinstance(self._lab, VirtualLab):
+                batch.begin(self._lab, verify.request(lesson, "lessons", 0))
+
+    def _next(self, lesson: Lesson, events: Events) -> str:
+        self.begin(lesson)
+        if events.terminal:
+            self._console.print(Text(KEYS, style="dim"))
+        return events.next()
+
+    def check(self, lesson: Lesson, events: Events) -> verify.View | None:
+        """Check `lesson` and show it; None where the check did not come to its end."""
+        self._console.print(Text(f"{time.strftime('%H:%M:%S')}  checking {lesson.name}", style="dim"))
+        try:
+            view = self._verify(lesson, events)
+        except Outdated:
+            return None
+        except LabError as error:
+            self._console.print(Text(f"{error}\nThis is a fault of the lab, not of your code.", style="magenta"))
+            return None
+        verify.show(view, self._console)
+        return view
+
+    def _verify(self, lesson: Lesson, events: Events) -> verify.View:
+        with self._console.status(lesson.name) as status:
+
+            def say(text: str) -> None:
+                if events.outdated:
+                    raise Outdated
+                status.update(f"{lesson.name}: {text}")
+
+            seed = random.SystemRandom().randrange(1, 1_000_000)
+            view = verify.verify(self._lab, lesson, "lessons", say, seed, self._judged.judge)
+        view.remember()
+        return view
+
+    def _answer(self, key: str, lesson: Lesson, events: Events) -> None:
+        answers: dict[str, Callable[[], None]] = {
+            "h": lambda: self._hint(lesson),
+            "d": lambda: self._diff(lesson),
+            "a": lambda: self._check_all(events),
+        }
+        answers.get(key, lambda: None)()
+
+    def _hint(self, lesson: Lesson) -> None:
+        hint = hints.take(lesson)
+        number, of = len(hint.shown), len(hint.step.hints)
+        self._console.print(Text(f"step {hint.step.number}, hint {number} of {of}: {hint.shown[-1]}"))
+
+    def _diff(self, lesson: Lesson) -> None:
+        if progress.standing(lesson).was_done:
+            self._console.print(Text("\n".join(difference.difference(lesson))))
+        else:
+            spoil = f"workbook diff {lesson.number} --spoil"
+            self._console.print(Text(f"the lesson is not done yet; {spoil} shows its answer"))
+
+    def _check_all(self, events: Events) -> None:
+        """A line for each lesson; a save or QUIT ends it early."""
+        try:
+            for lesson in self._lessons:
+                view = self._verify(lesson, events)
+                verdict, style = (view.open.verdict.kind, "") if view.open else ("done", "green")
+                self._console.print(Text(f"{lesson.name:<20} {verdict}", style=style))
+        except Outdated:
+            pass
+        except LabError as error:
+            self._console.print(Text(f"{error}\nThis is a fault of the lab, not of your code.", style="magenta"))

@@ -1,0 +1,1 @@
+"""How long the lab takes, and whether it holds up."""

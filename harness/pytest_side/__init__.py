@@ -1,0 +1,1 @@
+"""pytest on the host: collects here, runs there, reports here."""

@@ -1,0 +1,202 @@
+"""The pytest plug-in on the host: lessons are collected here, run in the lab, reported here.
+
+Outside the trees of the workbook it does nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.course import catalog
+from harness.errors import LabError, UsageError, WorkbookError
+from harness.pytest_side import collect
+from harness.results import reports
+
+if TYPE_CHECKING:
+    from harness.lab.host import HostLab
+    from harness.lab.virtual import VirtualLab
+    from harness.pytest_side.remote import RemoteRun
+
+LAB_FAILED = 3
+"""Exit code when the lab failed: pytest's own "internal error", which says nothing about the tests either."""
+
+RUNS = pytest.StashKey["Runs"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("workbook", "eBPF Workbook")
+    group.addoption("--tree", choices=("lessons", "solutions"), default="lessons", help="whose code to test")
+    group.addoption("--lab", choices=("vm", "host"), default="vm", help="where: the virtual machine, or here as root")
+    group.addoption("--seed", type=int, default=None, help="replay a run's random names and numbers")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "step(n): the step of the lesson that this test proves")
+    if config.option.seed is None:
+        config.option.seed = random.SystemRandom().randrange(1, 1_000_000)
+    config.stash[RUNS] = Runs(config)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"workbook: tree {config.option.tree}, lab {config.option.lab}, seed {config.option.seed}"
+
+
+def lesson_of(path: Path) -> catalog.Lesson | None:
+    """The lesson whose test file `path` is."""
+    for tree in ("lessons", "solutions"):
+        if path.parent.parent.name == tree:
+            folder = path.parent.parent.parent / "lessons" / path.parent.name
+            if (folder / "lesson.toml").exists():
+                return catalog.load(folder)
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    try:
+        lesson = lesson_of(module_path)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    if lesson is None:
+        return None
+    module: pytest.Module = collect.LessonModule.from_parent(parent, path=module_path)
+    return module
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin to restore the guest while pytest is still busy; a mere listing starts none."""
+    remote = [item for item in items if is_lesson_item(item)]
+    if remote and config.getoption("usepdb"):
+        lesson = lesson_of(remote[0].path)
+        assert lesson is not None
+        raise pytest.UsageError(
+            f"--pdb has no terminal inside the lab; `workbook shell {lesson.number}` opens one with your files in it"
+        )
+    for item in remote:
+        item.add_marker(pytest.mark.timeout(0))  # the lab keeps the time of its tests itself
+    if remote and not config.option.collectonly and not being_debugged():
+        config.stash[RUNS].prepare()
+
+
+def being_debugged() -> bool:
+    """Whether an editor's debugger runs this: VS Code's debugpy, or pydevd, on which that and PyCharm's stand."""
+    return not {"debugpy", "pydevd"}.isdisjoint(sys.modules)
+
+
+def is_lesson_item(item: pytest.Item) -> bool:
+    """Whether `item` runs in the lab."""
+    return item.getparent(collect.LessonModule) is not None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    if not is_lesson_item(item):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in item.config.stash[RUNS].reports(item):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    runs = session.config.stash[RUNS]
+    runs.close()
+    if runs.lab_failed:
+        session.exitstatus = LAB_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if runs := config.stash.get(RUNS, None):
+        runs.close()
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    kind = getattr(report, "verdict", None)
+    if kind == "blocked":
+        return "skipped", "b", "BLOCKED"
+    if kind == "todo" and report.failed:
+        return "failed", "T", "TODO"
+    return None
+
+
+class Runs:
+    """The runs of this session: one for each lesson folder, each in a guest of its own."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._lab: VirtualLab | HostLab | None = None
+        self._run: RemoteRun | None = None
+        self._folder: Path | None = None
+        self.lab_failed = False
+
+    def prepare(self) -> None:
+        """Find or build the lab, and restore a guest; a failure is left for the first item to report."""
+        from harness.lab.choose import open_lab
+
+        if self._lab is None:
+            reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+            try:
+                self._lab = open_lab(self._config.option.lab, lambda text: self._say(reporter, text))
+                self._lab.deadlines = replace(self._lab.deadlines, given_s=self._config.option.timeout)
+                self._lab.prepare()
+            except WorkbookError as error:
+                message = f"{error}" + (f"\nnext: {error.remedy}" if error.remedy else "")
+                raise pytest.exit.Exception(message, returncode=error.exit_code) from error
+
+    def _say(self, reporter: Any, text: str) -> None:
+        if reporter is not None:
+            reporter.write_line(f"lab: {text}")
+
+    def reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
+        """Run `item` (and with its first item a whole folder) and give its reports."""
+        if being_debugged():
+            self.lab_failed = True
+            yield reports.of_debugger(item)
+            return
+        folder = item.path.parent
+        if self._run is None or self._folder != folder:
+            self._begin(item, folder)
+        assert self._run is not None
+        try:
+            for report in self._run.reports(item):
+                self.lab_failed |= getattr(report, "verdict", None) == "lab"
+                yield report
+        except LabError as error:
+            self.lab_failed = True
+            self._close_run()
+            yield reports.of_lab_error(item, error)
+
+    def _begin(self, item: pytest.Item, folder: Path) -> None:
+        from harness.pytest_side.remote import RemoteRun
+
+        self._close_run()
+        self.prepare()
+        lesson = lesson_of(item.path)
+        assert lesson is not None
+        assert self._lab is not None
+        rest = item.session.items[item.session.items.index(item) :]
+        mine = [other for other in rest if other.path.parent == folder and is_lesson_item(other)]
+        self._folder = folder
+        live = sys.stdout if self._config.option.capture == "no" else None
+        self._run = RemoteRun(self._config, self._lab, lesson, mine, live)
+
+    def _close_run(self) -> None:
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+
+    def close(self) -> None:
+        """End all guests."""
+        self._close_run()
+        if self._lab is not None:
+            self._lab.close()
+            self._lab = None

@@ -1,0 +1,1 @@
+"""What a run in the lab said, sorted and put into words."""

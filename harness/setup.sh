@@ -1,0 +1,126 @@
+#!/bin/sh
+# Makes what is missing: Debian's packages (as root), the Python environment. Exits 3 when it cannot.
+#   harness/setup.sh            everything; as an ordinary user the packages must be there already
+#   harness/setup.sh --system   only the packages, as root
+set -eu
+cd "$(dirname "$0")/.."
+# su keeps an ordinary user's PATH; dpkg and the lab need programs of these.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+OS_RELEASE=${OS_RELEASE:-/etc/os-release}
+
+# All temporary files, pip's too, in one folder that goes however this ends.
+TMPDIR=$(mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 130' HUP INT TERM
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# Runs a command; what it prints is shown only where it fails.
+quietly() {
+    log=$(mktemp)
+    if "$@" >"$log" 2>&1; then return 0; fi
+    cat "$log" >&2
+    say "failed: $*"
+    exit 3
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Prints the Debian packages that are missing, on one line.
+missing() {
+    have python3 && python3 -c 'import venv, ensurepip' 2>/dev/null || printf 'python3-venv '
+    have mmdebstrap || printf 'mmdebstrap '
+    have mke2fs || printf 'e2fsprogs '
+    have depmod || printf 'kmod '
+    have xz || printf 'xz-utils '
+    have git || printf 'git '
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || printf 'debian-archive-keyring '
+    qemu_is_good || printf 'qemu-system-x86 '
+}
+
+# QEMU 7.2 corrupts guests under software emulation.
+qemu_is_good() {
+    have qemu-system-x86_64 || return 1
+    major=$(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9]*\)\..*/\1/p')
+    [ "${major:-0}" -ge 8 ]
+}
+
+# On Debian 12 a good QEMU is in backports: their source is the archive that this machine already uses.
+backports() {
+    . "$OS_RELEASE"
+    [ "${ID:-}" = debian ] && [ "${VERSION_CODENAME:-}" = bookworm ] || return 0
+    apt-cache policy | grep -q 'a=stable-backports\|n=bookworm-backports' && return 0
+    archive=$(apt-cache policy | sed -n 's/^ *[0-9]* \(http[^ ]*\) bookworm\/main .*/\1/p' | head -n 1)
+    [ -n "$archive" ] || return 0
+    say "adding bookworm-backports, for QEMU"
+    printf 'Types: deb\nURIs: %s\nSuites: bookworm-backports\nComponents: main\nSigned-By: %s\n' \
+        "$archive" /usr/share/keyrings/debian-archive-keyring.gpg >/etc/apt/sources.list.d/workbook-backports.sources
+    quietly apt-get update -q
+}
+
+# What to do on a machine without apt.
+elsewhere() {
+    if [ "$(uname -s)" != Linux ]; then
+        say "the lab is built on Linux"
+        say "next: open this folder in its devcontainer (.devcontainer)"
+        exit 3
+    fi
+    [ ! -e "$OS_RELEASE" ] || . "$OS_RELEASE"
+    say "missing here, by Debian's names: $packages"
+    case " ${ID:-} ${ID_LIKE:-} " in
+        *" fedora "*) say "they may be: sudo dnf install qemu-system-x86-core mmdebstrap debian-keyring e2fsprogs kmod xz git" ;;
+        *" arch "*) say "they may be: sudo pacman -S qemu-system-x86 debian-archive-keyring e2fsprogs kmod xz git" ;;
+    esac
+    say "next: open this folder in its devcontainer (.devcontainer); it needs none of them"
+    exit 3
+}
+
+system() {
+    packages=$(missing)
+    [ -n "$packages" ] || return 0
+    have apt-get || elsewhere
+    if [ "$(id -u)" != 0 ]; then
+        say "missing here: $packages"
+        if have sudo; then
+            say "next: sudo sh harness/setup.sh --system"
+        else
+            say "next: su -c 'sh harness/setup.sh --system'"
+        fi
+        exit 3
+    fi
+    say "installing: $packages"
+    quietly apt-get update -q
+    target=
+    case "$packages" in *qemu*)
+        backports
+        if apt-cache policy | grep -q 'n=bookworm-backports'; then target='-t bookworm-backports'; fi ;;
+    esac
+    plain=$(printf '%s' "$packages" | sed 's/qemu-system-x86//')
+    # shellcheck disable=SC2086 # words are separate packages
+    quietly env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $plain ca-certificates
+    case "$packages" in *qemu*)
+        # shellcheck disable=SC2086 # an option and its value
+        quietly env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $target qemu-system-x86 ;;
+    esac
+    packages=$(missing)
+    [ -z "$packages" ] || { say "still missing after the installation: $packages"; exit 3; }
+}
+
+environment() {
+    # Two commands at once set up once.
+    exec 9>>.setup.lock
+    if have flock; then flock 9; fi
+    stamp=.venv/.complete
+    want=$({ pwd; python3 --version; cat requirements.lock pyproject.toml; } | sha256sum)
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "Python 3.11 or newer is needed"; exit 3; }
+    say "making the Python environment in .venv"
+    quietly python3 -m venv --clear .venv
+    quietly .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+    quietly .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+    printf '%s\n' "$want" >"$stamp"
+}
+
+system
+[ "${1:-}" = --system ] || environment

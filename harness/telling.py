@@ -1,0 +1,39 @@
+"""Progress of long work: a spinner with seconds on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+
+@contextlib.contextmanager
+def telling(console: Console) -> Iterator[Callable[[str], None]]:
+    """`say(stage)` begins a stage of the work; each ended one stays on the screen with the seconds that it took."""
+    stages = Progress(SpinnerColumn(), TextColumn("lab: {task.description}"), TimeElapsedColumn(), console=console,
+                      transient=True, disable=not console.is_terminal)  # fmt: skip
+    running: tuple[str, float] | None = None
+
+    def end() -> None:
+        if running is not None:
+            console.print(Text(f"lab: {running[0]} ({time.monotonic() - running[1]:.0f} s)", style="dim"))
+
+    def say(stage: str) -> None:
+        nonlocal running
+        if console.is_terminal:
+            end()
+            for task in stages.task_ids:
+                stages.remove_task(task)
+            stages.add_task(stage)
+        else:
+            console.print(Text(f"lab: {stage}"))
+        running = stage, time.monotonic()
+
+    with stages:
+        yield say
+    if console.is_terminal:
+        end()

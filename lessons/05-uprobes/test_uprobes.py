@@ -1,0 +1,272 @@
+"""Lesson 05: what a probe inside a user program has to see, and what not."""
+
+import json
+import os
+import subprocess
+import threading
+from contextlib import closing
+
+import pytest
+
+CALLS = 23
+PYTHON = """
+import sys
+print("ready", flush=True)
+for line in sys.stdin:
+    for name in line.split():
+        sys.audit(name)
+    print("done", flush=True)
+"""
+
+
+class Program:
+    """A program that says "ready", waits for a line, works, and prints."""
+
+    def __init__(self, *argv):
+        self._process = subprocess.Popen([*map(str, argv)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
+        self._killer = threading.Timer(60, self._process.kill)  # a deadline: the reads below then see the end
+        self._killer.start()
+        self.expect("ready")
+
+    def expect(self, word):
+        assert self._process.stdout.readline() == word + "\n", f"the workload ended before it said {word!r}"
+
+    def tell(self, line=""):
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def run(self):
+        """Let it go; the lines that it prints, once it has ended."""
+        printed, _ = self._process.communicate("\n")
+        assert self._process.returncode == 0, f"the workload ended with status {self._process.returncode}"
+        return printed.splitlines()
+
+    def close(self):
+        self._killer.cancel()
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def built(native):
+    """The two programs beside this file, by name."""
+    return {name: native(f"{name}.c") for name in ("calls", "search")}
+
+
+@pytest.fixture
+def program(built):
+    """`program("calls", "atoi", "5")`: calls.c, started, waiting for `.run()`."""
+    started = []
+
+    def start(name, *arguments):
+        started.append(Program(built[name], *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def compiled(loader):
+    """The program, compiled once for this file, and the list that its calls go to."""
+    bpf, calls = loader.load(), []
+    loader.listen(bpf, calls.append)
+    yield bpf, calls
+    bpf.cleanup()
+
+
+@pytest.fixture
+def bpf(compiled):
+    """The program with nothing attached and no old calls."""
+    bpf, calls = compiled
+    yield bpf
+    for event in list(bpf.uprobe_fds):
+        bpf.detach_uprobe_event(event)
+    for table in "inside", "depths":
+        bpf[table].clear()
+    bpf.perf_buffer_consume()
+    calls.clear()
+
+
+@pytest.fixture
+def calls_of(bpf, compiled):
+    """`calls_of(pid)`: the calls of a process that has ended."""
+
+    def collect(pid):
+        bpf.perf_buffer_consume()
+        return [call for call in compiled[1] if call.pid == pid]
+
+    return collect
+
+
+def probes():
+    """The kernel's own list of what this process probes: (kind, file, offset in the file)."""
+    listed = json.loads(subprocess.run(["bpftool", "perf", "show", "-j"], capture_output=True, check=True).stdout)
+    return [(p["fd_type"], p["filename"], p["offset"]) for p in listed if p["pid"] == os.getpid()]
+
+
+def inside(bpf, pid):
+    """Names of the calls of thread `pid` that have not returned, outermost first."""
+    ours = [(key.depth, entry.text.decode()) for key, entry in bpf["inside"].items() if key.tid == pid]
+    return [text for _, text in sorted(ours)]
+
+
+def measured(lines):
+    """What search.c says of its calls: name -> (nanoseconds slept, nanoseconds around the call)."""
+    return {name: (int(slept), int(around)) for name, slept, around in map(str.split, lines)}
+
+
+def assert_within(latencies, bounds):
+    """Each call took at least what it slept and at most what its caller measured around it."""
+    assert sorted(latencies) == sorted(bounds), "not one call of each name was reported"
+    for name, (slept, around) in bounds.items():
+        assert slept <= latencies[name] <= around, (
+            f"{name} slept {slept} ns, its caller measured {around} ns, the probes say {latencies[name]} ns"
+        )
+
+
+@pytest.mark.step(1)
+def test_both_probes_are_in_the_library_of_the_process(loader, bpf, program):
+    child = program("calls", "atoi", "1")
+    path = loader.attach(bpf, "c", "atoi", child.pid)
+    found = probes()
+    assert sorted(kind for kind, _, _ in found) == ["uprobe", "uretprobe"], "an entry and a return probe were expected"
+    assert all(os.path.samefile(file, path) for _, file, _ in found), f"attach() says {path}, the kernel says {found}"
+    assert len({offset for _, _, offset in found}) == 1, f"the two probes are on different functions: {found}"
+
+
+@pytest.mark.step(1)
+def test_only_that_process_is_seen(loader, bpf, program, calls_of):
+    numbers = [str(n) for n in range(CALLS)]
+    child, other = program("calls", "atoi", *numbers), program("calls", "atoi", *numbers)
+    loader.attach(bpf, "c", "atoi", child.pid)
+    other.run()
+    child.run()
+    seen, seen_of_other = len(calls_of(child.pid)), len(calls_of(other.pid))
+    assert seen_of_other == 0, f"{seen_of_other} calls of another process with the same libc were reported"
+    assert seen == CALLS, f"{CALLS} calls of atoi, {seen} were reported"
+
+
+@pytest.mark.step(1)
+def test_a_function_of_the_program_itself_is_seen(loader, bpf, built, program, calls_of):
+    child = program("calls", "weigh", *["name"] * CALLS)
+    loader.attach(bpf, str(built["calls"]), "weigh", child.pid)
+    child.run()
+    seen = len(calls_of(child.pid))
+    assert seen == CALLS, f"{CALLS} calls of weigh, {seen} were reported"
+
+
+@pytest.mark.step(1)
+@pytest.mark.parametrize(("library", "function"), [("c", "no_such_function"), ("no_such_library", "atoi")])
+def test_what_is_missing_is_named(loader, bpf, program, library, function):
+    child = program("calls", "atoi", "1")
+    with pytest.raises(LookupError, match="no_such"):
+        loader.attach(bpf, library, function, child.pid)
+    assert probes() == []
+
+
+@pytest.mark.step(2)
+@pytest.mark.parametrize("function", ["atoi", "weigh"])
+def test_the_return_value_is_what_the_caller_got(loader, bpf, built, program, calls_of, rng, function):
+    numbers = [str(rng.randrange(-(10 ** rng.randint(1, 9)), 10**9)) for _ in range(CALLS)]
+    child = program("calls", function, *numbers)
+    library = "c" if function == "atoi" else str(built["calls"])
+    loader.attach(bpf, library, function, child.pid)
+    got = [int(line) for line in child.run()]
+    returned = [call.returned for call in calls_of(child.pid)]
+    assert sorted(returned) == sorted(got)
+
+
+@pytest.mark.step(4)
+def test_calls_that_have_not_returned_are_remembered(loader, bpf, program):
+    child = program("search", "inside")
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    child.tell()
+    child.expect("inside")
+    remembered = inside(bpf, child.pid)
+    assert remembered == ["deep", "deeper", "deepest"], "the thread is inside these three calls, in this order"
+
+
+@pytest.mark.step(5)
+def test_calls_that_have_returned_are_forgotten(loader, bpf, program):
+    child = program("search", "inside")
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    child.tell()
+    child.expect("inside")
+    child.run()
+    remembered = inside(bpf, child.pid)
+    depths = [depth.value for tid, depth in bpf["depths"].items() if tid.value == child.pid]
+    assert remembered == [], "these calls have returned"
+    assert depths == [], "the thread is inside no call, and has ended"
+
+
+@pytest.mark.step(5)
+def test_a_call_within_a_call_has_a_latency_of_its_own(loader, bpf, program, calls_of):
+    child = program("search", "recursion")
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    bounds = measured(child.run())
+    assert_within({call.text: call.latency_ns for call in calls_of(child.pid)}, bounds)
+
+
+@pytest.mark.step(5)
+def test_two_threads_have_latencies_of_their_own(loader, bpf, program, calls_of):
+    child = program("search", "threads")
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    bounds = measured(child.run())
+    assert_within({call.text: call.latency_ns for call in calls_of(child.pid)}, bounds)
+
+
+@pytest.mark.step(5)
+def test_a_return_without_an_entry_has_no_latency(loader, bpf, program, calls_of):
+    child = program("calls", "atoi", *["1"] * CALLS)
+    path = loader.find("c", "atoi", child.pid)
+    bpf.attach_uretprobe(name=path, sym=b"atoi", fn_name=b"hello_uretprobe", pid=child.pid)
+    child.run()
+    latencies = [call.latency_ns for call in calls_of(child.pid)]
+    assert latencies == [0] * CALLS, f"no probe saw the {CALLS} entries, so each latency is unknown, which is 0"
+
+
+@pytest.fixture(scope="module")
+def audited(loader):
+    """Two Python processes, one of them probed: compiled once, as the context belongs to a process."""
+    python = os.readlink("/proc/self/exe")
+    with closing(Program(python, "-c", PYTHON)) as child, closing(Program(python, "-c", PYTHON)) as other:
+        bpf, context = loader.load_audit(child.pid)
+        events = []
+        loader.listen_audit(bpf, events.append)
+        yield bpf, events, child, other
+        bpf.cleanup()
+        del context
+
+
+@pytest.fixture
+def audit(audited, rng):
+    """`audit()`: both processes raise CALLS audit events; those of the other, those of the probed one, its names."""
+    bpf, events, child, other = audited
+
+    def make():
+        names = {each: [f"lab.{rng.randrange(10**9)}" for _ in range(CALLS)] for each in (other, child)}
+        events.clear()
+        for each in (other, child):
+            each.tell(" ".join(names[each]))
+            each.expect("done")
+        bpf.perf_buffer_consume()
+        return [e for e in events if e.pid == other.pid], [e for e in events if e.pid == child.pid], names[child]
+
+    return make
+
+
+@pytest.mark.step(6)
+def test_each_audit_event_of_that_process_is_seen(audit):
+    of_other, of_child, _ = audit()
+    seen = len(of_child)
+    assert seen == CALLS, f"{CALLS} calls of sys.audit, {seen} events were reported"
+    assert of_other == [], "events of another Python process were reported"
+
+
+@pytest.mark.step(7)
+def test_the_audit_events_have_their_names(audit):
+    _, of_child, names = audit()
+    assert sorted(event.name for event in of_child) == sorted(names)

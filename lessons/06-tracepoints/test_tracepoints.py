@@ -1,0 +1,303 @@
+"""Lesson 06: what the five tracepoints have to tell.
+
+Numbers of waits are exact, because the kernel counts the same ones (Linux 6.12, kernel/sched/stats.h, pcount). The
+process that is looked at has CPU `THEIRS` to itself, the test stays on `OURS`: a tracepoint program is skipped while
+another one runs on its CPU (kernel/trace/bpf_trace.c, bpf_prog_active).
+"""
+
+import contextlib
+import os
+import re
+import resource
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+TIMES = 23
+OURS, THEIRS = 0, 1
+HEADERS = 14 + 20 + 8
+"""Bytes before a datagram's own: Ethernet, IPv4, UDP."""
+
+
+@pytest.fixture(scope="module")
+def bpf(loader):
+    """The compiled program, attached: once for all tests of this file."""
+    bpf = loader.load()
+    yield bpf
+    bpf.cleanup()
+
+
+@pytest.fixture(scope="module")
+def opens_of(loader, bpf):
+    """opens_of(pid): the opens of a process that has ended."""
+    told = []
+    loader.watch_opens(bpf, told.append)
+
+    def until_now(pid):
+        before = None
+        while before != len(told):
+            before = len(told)
+            bpf.perf_buffer_poll(timeout=0)
+        return [event for event in told if event.pid == pid]
+
+    return until_now
+
+
+class Watched:
+    """A process that sleeps before its work and after it; its numbers are read while it sleeps."""
+
+    def __init__(self, child, rest, eventually):
+        self.child, self.pid, self._rest, self._eventually = child, child.pid, rest, eventually
+        eventually(lambda: sleeping_on(self.pid) is not None, "the workload to sleep")
+        self.before = scheduler(self.pid)
+
+    def work(self):
+        self.child.start()
+        self._eventually(lambda: sleeping_on(self.pid) == self._rest, "the workload to be done")
+
+
+def sleeping_on(task):
+    """The first argument of the system call that a thread sleeps in, None while it has a CPU (proc_pid_syscall(5))."""
+    words = Path(f"/proc/{task}/syscall").read_text().split()
+    return int(words[1], 16) if words[0] not in ("running", "-1") else None
+
+
+def scheduler(task):
+    """The kernel's own numbers: how often a thread waited, how often another was let in before it."""
+    waits = int(Path(f"/proc/{task}/schedstat").read_text().split()[2])
+    status = Path(f"/proc/{task}/status").read_text()
+    return {"waits": waits, "put aside": int(re.search(r"nonvoluntary_ctxt_switches:\s*(\d+)", status)[1])}
+
+
+@pytest.fixture
+def watched(workload, eventually):
+    """watched(work): a process on a CPU of its own that waits for .work()."""
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {OURS})
+    rest, hold = os.pipe()
+
+    def start(work):
+        def live():
+            work()
+            os.read(rest, 1)
+
+        child = workload(live)
+        os.sched_setaffinity(child.pid, {THEIRS})
+        return Watched(child, rest, eventually)
+
+    yield start
+    os.close(rest)
+    os.close(hold)
+    os.sched_setaffinity(0, everywhere)
+
+
+def spin():
+    while True:
+        pass
+
+
+def times_put_aside():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def compute():
+    enough = times_put_aside() + TIMES
+    while times_put_aside() < enough:
+        pass
+
+
+def work_in_the_kernel():
+    """Read zeros, most of the time within one system call; there the kernel changes threads in another way."""
+    enough = times_put_aside() + TIMES
+    zeros, memory = os.open("/dev/zero", os.O_RDONLY), bytearray(1 << 22)
+    while times_put_aside() < enough:
+        os.readv(zeros, [memory])
+
+
+def count(loader, bpf, tid):
+    """How many waits of a thread the loader knows."""
+    found = loader.waits(bpf).get(tid)
+    return found.count if found else 0
+
+
+def name_of(rng):
+    return "".join(rng.choices("abcdefgh", k=11))
+
+
+@pytest.mark.step(1)
+def test_a_format_becomes_fields(loader, rng):
+    offset, size = rng.randrange(8, 100), rng.randrange(100, 200)
+    text = (
+        "name: made_up\nID: 7\nformat:\n"
+        "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n"
+        f"\tfield:char prev_comm[16];\toffset:{offset};\tsize:16;\tsigned:0;\n"
+        f"\tfield:const char * filename;\toffset:24;\tsize:{size};\tsigned:0;\n"
+        "\tfield:__data_loc char[] name;\toffset:20;\tsize:4;\tsigned:0;\n\n"
+        'print fmt: "prev_comm=%s", REC->prev_comm\n'
+    )
+    assert loader.fields(text) == [
+        loader.Field("unsigned short", "common_type", 0, 2),
+        loader.Field("char[16]", "prev_comm", offset, 16),
+        loader.Field("const char *", "filename", 24, size),
+        loader.Field("__data_loc char[]", "name", 20, 4),
+    ]
+
+
+@pytest.mark.step(1)
+@pytest.mark.parametrize("tracepoint", ["sched:sched_switch", "net:net_dev_queue", "syscalls:sys_enter_openat"])
+def test_the_fields_are_those_that_the_kernel_prints(loader, tracepoint):
+    text = loader.format_of(tracepoint)
+    printed = set(re.findall(r"(?:REC->|__get_str\()(\w+)", text))
+    names = {field.name for field in loader.fields(text)}
+    assert printed - names == set(), f"{tracepoint} has these too"
+
+
+@pytest.mark.step(2)
+def test_each_open_names_process_and_file(loader, opens_of, workload, rng):
+    names = [f"/no/such/{name_of(rng)}/{number}" for number in range(TIMES)]
+
+    def open_all():
+        os.sched_setaffinity(0, {THEIRS})
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.open(name, os.O_RDONLY)
+
+    child = workload(open_all)
+    pid, comm = child.pid, child.comm
+    child.run()
+    told = opens_of(pid)
+    assert told == [loader.Open(pid, comm, name) for name in names]
+
+
+@pytest.mark.step(2)
+def test_a_thread_opens_for_its_process(opens_of, workload):
+    def in_a_thread():
+        thread = threading.Thread(target=lambda: os.close(os.open("/dev/null", os.O_RDONLY)))
+        thread.start()
+        thread.join()
+
+    child = workload(in_a_thread)
+    pid = child.pid
+    child.run()
+    names = [event.name for event in opens_of(pid)]
+    assert names == ["/dev/null"], "a second thread opened one file; under the process id there is something else"
+
+
+@pytest.mark.step(3)
+@pytest.mark.parametrize("work", [compute, work_in_the_kernel])
+def test_a_thread_that_is_put_aside_waits(loader, bpf, watched, work):
+    one, rival = watched(work), watched(spin)
+    before = count(loader, bpf, one.pid)
+    rival.child.start()
+    one.work()
+    counted = count(loader, bpf, one.pid) - before
+    after = scheduler(one.pid)
+    put_aside, waits = (after[what] - one.before[what] for what in ("put aside", "waits"))
+    assert put_aside <= counted <= waits, (
+        f"{counted} waits are counted; it was put aside {put_aside} times and waited {waits} times in all"
+    )
+
+
+@pytest.mark.step(3)
+def test_sleeping_and_running_are_not_waiting(loader, bpf, watched):
+    """Alone on its CPU it waits for kernel threads at most: milliseconds against half a second asleep and running."""
+
+    def sleep_then_run():
+        time.sleep(0.5)
+        enough = time.thread_time() + 0.5
+        while time.thread_time() < enough:
+            pass
+
+    alone = watched(sleep_then_run)
+    known = loader.waits(bpf).get(alone.pid)
+    before = known.total_ns if known else 0
+    alone.work()
+    known = loader.waits(bpf).get(alone.pid)
+    waited_ms = ((known.total_ns if known else 0) - before) // 1_000_000
+    assert waited_ms < 250, f"alone on its CPU, 500 ms asleep and 500 ms running, it is said to have waited {waited_ms}"
+
+
+@pytest.mark.step(3)
+def test_a_wait_has_the_name_of_the_thread_that_waited(loader, bpf, watched, rng):
+    name = name_of(rng)
+
+    def renamed():
+        Path("/proc/self/comm").write_text(name)
+        compute()
+
+    one, rival = watched(renamed), watched(spin)
+    rival.child.start()
+    one.work()
+    comm = loader.waits(bpf)[one.pid].comm
+    assert comm == name
+
+
+@pytest.mark.step(5)
+def test_each_wait_of_a_sleeper_is_counted(loader, bpf, watched, eventually):
+    bell, ring = os.pipe()
+
+    def sleep_often():
+        for _ in range(TIMES):
+            os.read(bell, 1)
+
+    one = watched(sleep_often)
+    before = count(loader, bpf, one.pid)
+    one.child.start()
+    for _ in range(TIMES):
+        eventually(lambda: sleeping_on(one.pid) == bell, "the workload to sleep")
+        os.write(ring, b"!")
+    one.work()
+    counted = count(loader, bpf, one.pid) - before
+    waits = scheduler(one.pid)["waits"] - one.before["waits"]
+    os.close(bell)
+    os.close(ring)
+    assert counted == waits, f"woken {TIMES + 1} times, it waited {waits} times; {counted} of them are counted"
+
+
+@pytest.mark.step(5)
+def test_the_first_wait_of_a_new_thread_is_counted(loader, bpf, watched, eventually):
+    rest, hold = os.pipe()
+
+    def start_threads():
+        for _ in range(TIMES):
+            threading.Thread(target=os.read, args=(rest, 1), daemon=True).start()
+
+    one = watched(start_threads)
+    one.work()
+    tids = [int(tid) for tid in os.listdir(f"/proc/{one.pid}/task") if int(tid) != one.pid]
+    for tid in tids:
+        eventually(lambda tid=tid: sleeping_on(tid) == rest, "a new thread to sleep")
+    waits = {tid: scheduler(tid)["waits"] for tid in tids}
+    counted = {tid: count(loader, bpf, tid) for tid in tids}
+    os.close(rest)
+    os.close(hold)
+    assert len(tids) == TIMES
+    assert counted == waits, f"since they are there, {TIMES} new threads waited {sum(waits.values())} times"
+
+
+@pytest.mark.step(6)
+def test_bytes_are_summed_by_process_and_device(loader, bpf, workload, rng):
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    address = receiver.getsockname()
+    expected, children = {}, []
+    for _ in range(2):
+        sizes = [rng.randrange(1, 1400) for _ in range(TIMES)]
+
+        def send(sizes=sizes):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for size in sizes:
+                    sender.sendto(bytes(size), address)
+
+        child = workload(send)
+        expected[loader.Sender(child.pid, child.comm, "lo")] = sum(sizes) + TIMES * HEADERS
+        children.append(child)
+    pids = {child.pid for child in children}
+    for child in children:
+        child.run()
+    receiver.close()
+    sent = {who: total for who, total in loader.sent(bpf).items() if who.pid in pids}
+    assert sent == expected, f"each sent {TIMES} datagrams; every one is {HEADERS} bytes longer with its headers"

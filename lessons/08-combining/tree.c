@@ -1,0 +1,135 @@
+// A process that grows a tree on command: a letter on standard input, an answer in a line on standard output.
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CALLS 23
+
+static int wake[2]; // one byte ends one waiting thread
+
+static void answer(long number)
+{
+    char line[32];
+    int size = snprintf(line, sizeof(line), "%ld\n", number);
+
+    if (write(1, line, size) != size)
+        _exit(1);
+}
+
+static void *wait_for_a_byte(void *unused)
+{
+    char byte;
+
+    (void)unused;
+    if (read(wake[0], &byte, 1) != 1)
+        _exit(1);
+    return NULL;
+}
+
+static pid_t child(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return pid;
+}
+
+static void open_and_call(const char *path)
+{
+    for (int i = 0; i < CALLS; i++) {
+        int fd = open(path, O_RDONLY);
+
+        if (fd >= 0)
+            close(fd);
+        usleep(1);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+    pid_t pid;
+    char letter;
+
+    if (pipe(wake) != 0)
+        return 1;
+    if (argc > 1)
+        answer(getpid()); // after an exec of itself
+    while (read(0, &letter, 1) == 1) {
+        switch (letter) {
+        case 'f': // a child that waits
+            pid = child();
+            if (pid == 0)
+                for (;;)
+                    pause();
+            answer(pid);
+            break;
+        case 'g': // a child that has a child
+            pid = child();
+            if (pid == 0) {
+                pid_t grandchild = child();
+
+                if (grandchild)
+                    answer(grandchild);
+                for (;;)
+                    pause();
+            }
+            answer(pid);
+            break;
+        case 'o': // a child that makes CALLS opens and calls of usleep, and ends
+            pid = child();
+            if (pid == 0) {
+                open_and_call("/dev/null");
+                _exit(0);
+            }
+            waitpid(pid, NULL, 0);
+            answer(pid);
+            break;
+        case 'c': // the same, itself
+            open_and_call("/dev/null");
+            answer(CALLS);
+            break;
+        case 'u': // a child that is inside usleep
+            pid = child();
+            if (pid == 0) {
+                usleep(900 * 1000 * 1000);
+                _exit(0);
+            }
+            answer(pid);
+            break;
+        case 'p': // a child that waits inside open, for the other end of the pipe /tmp/tree-pipe
+            pid = child();
+            if (pid == 0) {
+                open("/tmp/tree-pipe", O_RDONLY);
+                _exit(0);
+            }
+            answer(pid);
+            break;
+        case 't': // a thread that waits
+            answer(pthread_create(&thread, NULL, wait_for_a_byte, NULL));
+            break;
+        case 'j': // ends that thread
+            if (write(wake[1], "!", 1) != 1)
+                return 1;
+            pthread_join(thread, NULL);
+            answer(0);
+            break;
+        case 'e': // becomes this program once more
+            execl("/proc/self/exe", argv[0], "again", NULL);
+            return 1;
+        case 'l': // the first thread ends, the other one goes on until it is killed
+            pthread_exit(NULL);
+        }
+    }
+    return 0;
+}

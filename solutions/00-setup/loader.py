@@ -1,0 +1,74 @@
+"""Meet the lab: what this kernel can do, and what becomes of two small C functions in it.
+
+Run it as `workbook run setup`, or outside the lab as root: `python3 loader.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcc import BPF
+
+SOURCE = Path(__file__).with_name("setup.bpf.c")
+PROGRAMS = (b"nothing", b"sum")
+INSTRUCTION_BYTES = 8
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """What the running kernel says of itself."""
+
+    release: str
+    """As `uname -r` prints it."""
+    btf: bool
+    """Whether the kernel describes its own types: it does if /sys/kernel/btf/vmlinux exists."""
+    jit: bool
+    """Whether BPF programs become machine code: /proc/sys/net/core/bpf_jit_enable holds 0 where they do not."""
+
+
+def facts() -> KernelFacts:
+    """Ask the kernel, anew each time."""
+    # TODO 1: ask the kernel for its release, its BTF and its JIT
+    return KernelFacts(
+        release=os.uname().release,
+        btf=Path("/sys/kernel/btf/vmlinux").exists(),
+        jit=Path("/proc/sys/net/core/bpf_jit_enable").read_text().strip() != "0",
+    )
+    # end of TODO 1
+
+
+def load() -> BPF:
+    """Compile setup.bpf.c and bring each of PROGRAMS through the verifier into the kernel; nothing calls them yet."""
+    # TODO 2: compile SOURCE, load each of PROGRAMS as a KPROBE, return the BPF object
+    bpf = BPF(src_file=str(SOURCE))
+    for name in PROGRAMS:
+        bpf.load_func(name, BPF.KPROBE)
+    return bpf
+    # end of TODO 2
+
+
+def instructions(bpf: BPF, name: bytes) -> int:
+    """The number of instructions that the C function `name` became; each is INSTRUCTION_BYTES long."""
+    # TODO 3: get the function's bytecode from bpf, count its instructions
+    return len(bpf.dump_func(name)) // INSTRUCTION_BYTES
+    # end of TODO 3
+
+
+def main() -> None:
+    """Print the kernel's facts and the programs, then take the programs away."""
+    kernel = facts()
+    print(f"Linux {kernel.release}")
+    print(f"BTF   {'yes: the kernel describes its own types' if kernel.btf else 'no'}")
+    print(f"JIT   {'yes: programs become machine code' if kernel.jit else 'no: programs are interpreted'}")
+    bpf = load()
+    print(f"\n{'PROGRAM':<10} {'INSTRUCTIONS':>12} {'BYTES':>6}")
+    for name in PROGRAMS:
+        number = instructions(bpf, name)
+        print(f"{name.decode():<10} {number:>12} {number * INSTRUCTION_BYTES:>6}")
+    bpf.cleanup()
+
+
+if __name__ == "__main__":
+    main()

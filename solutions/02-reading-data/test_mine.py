@@ -1,0 +1,55 @@
+"""Lesson 02: my own test. Two threads are inside openat at the same time; each keeps its own call."""
+
+import os
+import threading
+
+import pytest
+
+
+@pytest.fixture
+def attached(loader):
+    """Both programs on openat."""
+    bpf = loader.load()
+    loader.attach(bpf)
+    yield bpf
+    bpf.cleanup()
+
+
+def tried(name, flags):
+    """Open a file: [thread id, name, what the kernel returned]."""
+    try:
+        returned = os.open(name, flags)
+    except OSError as error:
+        returned = -error.errno
+    return [threading.get_native_id(), name, returned]
+
+
+def meet(folder):
+    """Two threads inside openat at once; all calls that they made, as tried() gives them.
+
+    "one" and "two" are the same FIFO. Who opens it for reading waits inside openat until somebody opens it for writing;
+    who opens it for writing and does not want to wait gets ENXIO until a reader is inside.
+    """
+    os.chdir(folder)
+    os.mkfifo("one")
+    os.link("one", "two")
+    calls = []
+    reader = threading.Thread(target=lambda: calls.append(tried("one", os.O_RDONLY)))
+    reader.start()
+    while True:
+        calls.append(tried("two", os.O_WRONLY | os.O_NONBLOCK))
+        if calls[-1][2] >= 0:
+            break
+    reader.join()
+    return calls
+
+
+@pytest.mark.step(4)
+def test_two_threads_keep_their_calls_apart(loader, attached, workload, tmp_path):
+    # TODO 4: run meet(tmp_path) as a workload; the events of its process are its calls
+    child = workload(lambda: meet(tmp_path))
+    pid = child.pid
+    made = [tuple(call) for call in child.run()]
+    seen = [(event.tid, event.filename.decode(), event.ret) for event in loader.returned(attached) if event.pid == pid]
+    assert sorted(seen) == sorted(made)
+    # end of TODO 4

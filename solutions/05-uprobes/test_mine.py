@@ -1,0 +1,55 @@
+"""Your own test of lesson 05: it comes before the code that it asks for."""
+
+import subprocess
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def compiled(loader):
+    """The program, and the list that its calls go to."""
+    bpf, calls = loader.load(), []
+    loader.listen(bpf, calls.append)
+    yield bpf, calls
+    bpf.cleanup()
+
+
+@pytest.fixture
+def bpf(compiled):
+    """The program, compiled, not attached. bpf.perf_buffer_consume() brings what the kernel has sent into `calls`."""
+    return compiled[0]
+
+
+@pytest.fixture
+def calls(compiled):
+    """The calls reported so far, each a loader.Call."""
+    return compiled[1]
+
+
+@pytest.fixture
+def child(native):
+    """search.c with two threads: it waits until finish() lets it call bsearch, once in each thread."""
+    program = native("search.c")
+    with subprocess.Popen([program, "threads"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def finish(child):
+    """Let it go, and end: each call's key -> (nanoseconds slept inside it, nanoseconds that its caller measured)."""
+    lines, _ = child.communicate("\n")
+    return {key: (int(slept), int(measured)) for key, slept, measured in map(str.split, lines.splitlines())}
+
+
+@pytest.mark.step(3)
+def test_two_threads_keep_their_latencies_apart(loader, bpf, calls, child):
+    # TODO 3: probe bsearch, finish, consume; each latency lies within what finish() says
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    bounds = finish(child)
+    bpf.perf_buffer_consume()
+    assert sorted(call.text for call in calls) == sorted(bounds)
+    for call in calls:
+        slept, measured = bounds[call.text]
+        assert slept <= call.latency_ns <= measured
+    # end of TODO 3

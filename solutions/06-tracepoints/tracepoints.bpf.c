@@ -1,0 +1,107 @@
+// The kernel's half of lesson 06: who opens what, who waits for a CPU, who sends how much. Each from a tracepoint.
+
+struct open_event {
+    u32 pid;
+    char comm[16];
+    char name[128];
+};
+
+struct wait {
+    u64 count;
+    u64 total_ns;
+    char comm[16];
+};
+
+struct sender {
+    u32 pid;
+    char comm[16];
+    char device[16];
+};
+
+BPF_PERF_OUTPUT(opens);
+BPF_HASH(waiting, u32, u64);       // thread → since when it waits for a CPU
+BPF_HASH(waits, u32, struct wait); // thread → its waits, summed
+BPF_HISTOGRAM(wait_us);            // the waits of all threads
+BPF_HASH(sent, struct sender, u64);
+
+TRACEPOINT_PROBE(syscalls, sys_enter_openat)
+{
+    struct open_event event = {};
+
+    // TODO 2: fill event with the process id, its name and the file's name; submit it to opens
+    event.pid = bpf_get_current_pid_tgid() >> 32;
+    bpf_get_current_comm(event.comm, sizeof(event.comm));
+    bpf_probe_read_user_str(event.name, sizeof(event.name), args->filename);
+    opens.perf_submit(args, &event, sizeof(event));
+    return 0;
+    // end of TODO 2
+}
+
+// From now on thread `tid` could run and does not. (0 is the idle task: it waits for nothing.)
+static void begins_to_wait(u32 tid)
+{
+    u64 now = bpf_ktime_get_ns();
+
+    if (tid)
+        waiting.update(&tid, &now);
+}
+
+// Thread `tid`, named `comm`, has a CPU: add the time since it began to wait, if it did.
+static void ends_waiting(u32 tid, const char *comm)
+{
+    u64 *since = waiting.lookup(&tid), ns;
+    struct wait none = {}, *wait;
+
+    if (!since)
+        return;
+    ns = bpf_ktime_get_ns() - *since;
+    waiting.delete(&tid);
+    wait = waits.lookup_or_try_init(&tid, &none);
+    if (!wait)
+        return;
+    // A thread comes onto one CPU at a time: nobody else writes this entry now.
+    wait->count += 1;
+    wait->total_ns += ns;
+    bpf_probe_read_kernel_str(wait->comm, sizeof(wait->comm), comm);
+    wait_us.atomic_increment(bpf_log2l(ns / 1000));
+}
+
+TRACEPOINT_PROBE(sched, sched_switch)
+{
+    // TODO 3: who leaves and could have gone on begins to wait; who comes ends waiting, under its own name
+    if (args->prev_state == 0 || args->prev_state == 256)
+        begins_to_wait(args->prev_pid);
+    ends_waiting(args->next_pid, args->next_comm);
+    return 0;
+    // end of TODO 3
+}
+
+// TODO 5: a thread also begins to wait when it is woken and when it is new: add a probe for each
+TRACEPOINT_PROBE(sched, sched_wakeup)
+{
+    begins_to_wait(args->pid);
+    return 0;
+}
+
+TRACEPOINT_PROBE(sched, sched_wakeup_new)
+{
+    begins_to_wait(args->pid);
+    return 0;
+}
+// end of TODO 5
+
+TRACEPOINT_PROBE(net, net_dev_queue)
+{
+    struct sender key = {};
+    u64 none = 0, *bytes;
+
+    // TODO 6: fill key with process id, its name, the device's name; add the packet's bytes to its entry in sent
+    key.pid = bpf_get_current_pid_tgid() >> 32;
+    bpf_get_current_comm(key.comm, sizeof(key.comm));
+    TP_DATA_LOC_READ_STR(key.device, name, sizeof(key.device));
+    bytes = sent.lookup_or_try_init(&key, &none);
+    if (bytes)
+        lock_xadd(bytes, args->len);
+    return 0;
+    // end of TODO 6
+}

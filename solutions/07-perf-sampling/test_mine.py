@@ -1,0 +1,45 @@
+"""Lesson 07, your own test: in what order do the functions of a stack come?"""
+
+import subprocess
+
+import pytest
+
+HZ = 197
+
+
+@pytest.fixture(scope="module")
+def bpf(loader):
+    """The compiled program."""
+    bpf = loader.load()
+    yield bpf
+    bpf.cleanup()
+
+
+@pytest.fixture
+def busy(loader, bpf, native):
+    """Pid of a process that was sampled while main called work, work called heavy or light, and those called burn.
+
+    It has done its work and waits: its functions can be looked up.
+    """
+    with subprocess.Popen([native("shares.c"), "work", "307"], stdin=-1, stdout=-1, text=True) as process:
+        process.stdout.readline()
+        loader.choose(bpf, process.pid)
+        loader.attach(bpf, HZ)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+
+
+@pytest.mark.step(4)
+def test_functions_go_from_the_outermost_inwards(loader, bpf, busy):
+    # TODO 4: assert that functions() names main before burn in the stacks of busy
+    stacks = [
+        loader.functions(bpf, sample.user, lambda address: bpf.sym(address, busy)) for sample in loader.samples(bpf)
+    ]
+    deep = [names for names in stacks if "main" in names and "burn" in names]
+    assert deep, f"no stack has both main and burn: {stacks}"
+    for names in deep:
+        assert names.index("main") < names.index("burn"), f"burn is the innermost function: {names}"
+    # end of TODO 4

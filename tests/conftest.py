@@ -1,0 +1,76 @@
+"""A small course of its own, on which the harness can be tried without compiling anything."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.measure import interrupts
+
+LESSON = "lessons/90-small"
+TOML = """\
+title = "Small"
+topic = "small"
+teaches = []
+needs = []
+[[step]]
+title = "act"
+hints = ["a", "b", "c"]
+[[step]]
+title = "act again"
+hints = ["a", "b", "c"]
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A whole pytest run over the small lesson."""
+
+    code: int
+    screen: str
+    failures: dict[str, str]
+    """Test → what its failure says; empty for one that passed."""
+    skipped: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A checkout with one lesson."""
+
+    root: Path
+
+    def write(self, name, text):
+        """Write a file of the lesson."""
+        (self.root / LESSON / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def pytest(self, *options, **environment):
+        """Run pytest there, to its end; no process of it may be left, however it ended."""
+        xml, mark = self.root / "report.xml", self.root.as_posix()
+        xml.unlink(missing_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", f"--junitxml={xml}", *options],
+            cwd=self.root, capture_output=True, text=True, timeout=300,
+            env=os.environ | environment | {interrupts.MARK: mark},
+        )  # fmt: skip
+        assert interrupts.left_running(mark) == []
+        failures, skipped = {}, {}
+        for case in ElementTree.parse(xml).iter("testcase") if xml.exists() else ():
+            bad = [child for child in case if child.tag in ("failure", "error")]
+            failures[case.get("name")] = (bad[0].get("message") or "") + (bad[0].text or "") if bad else ""
+            skipped |= {case.get("name"): child.get("message") for child in case if child.tag == "skipped"}
+        return Outcome(done.returncode, done.stdout + done.stderr, failures, skipped)
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A course whose one lesson has a lesson.toml, and whatever the test writes."""
+    for tree in ("lessons", "solutions"):
+        (tmp_path / tree / "90-small").mkdir(parents=True)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    made = Course(tmp_path)
+    made.write("lesson.toml", TOML)
+    return made

@@ -1,0 +1,15 @@
+// The parent of each process that ends.
+
+#include <uapi/linux/ptrace.h>
+
+BPF_HASH(parents, u32, u32);
+
+int on_exit(struct pt_regs *ctx)
+{
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    u32 parent = task->real_parent->tgid;
+
+    parents.update(&pid, &parent);
+    return 0;
+}

@@ -1,0 +1,23 @@
+"""Counts calls of getppid by process."""
+
+import time
+
+from bcc import BPF
+
+bpf = BPF(
+    text="""
+#include <uapi/linux/ptrace.h>
+BPF_HASH(counts, u32, u64);
+int count(struct pt_regs *ctx)
+{
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    counts.increment(pid);
+    return 0;
+}
+"""
+)
+bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"getppid"), fn_name=b"count")
+while True:
+    time.sleep(0.5)
+    for pid, calls in bpf["counts"].items():
+        print(pid.value, calls.value)

@@ -1,0 +1,236 @@
+"""The author's check finds what does not hold; what it needs a guest for is played here by a table of verdicts."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from harness.authoring import files as author
+from harness.authoring import proving
+from harness.course import catalog
+from harness.errors import GuestLost
+from harness.results import checking
+from harness.results.checking import Results
+from harness.results.verdict import Verdict
+
+TOML = """\
+title = "Small"
+topic = "small"
+teaches = []
+needs = []
+[[step]]
+title = "act"
+hints = ["a", "b", "c"]
+"""
+LOADER = """\
+def act() -> int:
+    \"\"\"Twenty-three.\"\"\"
+    # TODO 1: return the number
+    return 23
+    # end of TODO 1
+"""
+MUTANT = """\
+[[mutant]]
+name = "off-by-one"
+file = "loader.py"
+find = "{find}"
+replace = "22"
+misconception = "takes 22 for it"
+killed_by = "{killed_by}"
+"""
+MINE = "lessons/91-small/test_mine.py::test_mine"
+NODE = "lessons/91-small/test_small.py::test_act"
+
+
+def passed(printed=""):
+    return checking.TestResult(NODE, 1, printed=printed)
+
+
+def said_no(exception="AssertionError"):
+    return checking.TestResult(NODE, 1, Verdict("red"), exception)
+
+
+@dataclass
+class Lab:
+    """Stands for the lab: answers are looked up by what the loader is replaced with."""
+
+    solution: checking.TestResult = field(default_factory=passed)
+    mutant: checking.TestResult = field(default_factory=said_no)
+    oracle: checking.TestResult = field(default_factory=lambda: passed("reference 23, witness 23\n"))
+    mine: checking.TestResult = field(default_factory=passed)
+    stub: checking.TestResult | None = None
+    runs: list = field(default_factory=list)
+
+    def run(self, lab, lesson, request, progress=None, until=lambda _: False):
+        """What checking.run would say."""
+        loader = request.files[request.code / "loader.py"].decode()
+        if request.tests[0].parent.name == "oracles":
+            kind = "oracle"
+        else:
+            alone = [path.name for path in request.tests] == ["test_mine.py"] and "22" not in loader
+            kind = "mine" if alone else "mutant" if "22" in loader else "solution" if "return 23" in loader else "stub"
+        answer = getattr(self, kind)
+        self.runs.append((kind, request.wanted, answer is not None and until(answer)))
+        if answer is None:
+            raise GuestLost("the guest is gone")
+        return Results(
+            {answer.nodeid: answer} | ({MINE: replace(self.mine, nodeid=MINE)} if kind == "solution" else {})
+        )
+
+
+@pytest.fixture
+def lesson(tmp_path):
+    """A lesson of one step, with one mutant and an oracle."""
+    for name, text in {
+        "lessons/91-small/lesson.toml": TOML,
+        "lessons/91-small/test_small.py": "def test_act(loader): assert loader.act() == 23\n",
+        "solutions/91-small/loader.py": LOADER,
+        "tests/mutants/91-small.toml": MUTANT.format(find="23", killed_by="test_act"),
+        "tests/oracles/91-small.py": "",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return catalog.load(tmp_path / "lessons/91-small")
+
+
+@pytest.fixture
+def found(lesson, monkeypatch):
+    """All findings about the lesson in a lab that answers so, by the words that they begin with."""
+
+    def check(lab, lesson=lesson):
+        monkeypatch.setattr(checking, "run", lab.run)
+        return {f.what: f for f in proving.check_in_lab([lesson], lambda: lab, 1, lambda finding: None)}
+
+    return check
+
+
+def beginning(found, words):
+    """The finding that begins so."""
+    return next(finding for what, finding in found.items() if what.startswith(words))
+
+
+def test_a_mutant_is_killed_by_an_assertion_of_a_test_that_passes_on_the_solution(found):
+    assert beginning(found(Lab()), "mutant off-by-one").ok
+
+
+def test_a_mutant_costs_one_run_of_one_test(found):
+    lab = Lab()
+    found(lab)
+    assert [wanted for kind, wanted, _ in lab.runs if kind == "mutant"] == [(NODE,)]
+
+
+@pytest.mark.parametrize(("answer", "over"), [(said_no(), True), (said_no("TypeError"), False)])
+def test_a_mutants_run_is_over_when_it_is_killed(found, answer, over):
+    lab = Lab(mutant=answer)
+    found(lab)
+    assert [ended for kind, _, ended in lab.runs if kind == "mutant"] == [over]
+
+
+def test_a_step_is_proven_where_the_first_test_that_stops_is_its_own(found):
+    stops = replace(said_no("NotImplementedError"), verdict=Verdict("todo"))
+    lab = Lab(stub=stops)
+    assert beginning(found(lab), "step 1 is proven").ok
+    assert [ended for kind, _, ended in lab.runs if kind == "stub"][-1]
+    for other in (replace(stops, step=0), said_no("TypeError"), passed()):
+        assert not beginning(found(Lab(stub=other)), "step 1 is proven").ok
+
+
+def test_earlier_steps_stand_by_with_one_test_each(found, monkeypatch, lesson):
+    toml = lesson.folder() / "lesson.toml"
+    toml.write_text(toml.read_text() + '[[step]]\ntitle = "act again"\nhints = ["a", "b", "c"]\n')
+    loader = lesson.folder("solutions") / "loader.py"
+    loader.write_text(LOADER + LOADER.replace("act", "again").replace("TODO 1", "TODO 2"))
+    names = {"first": 1, "second": 1, "third": 2, "fourth": 2, "fifth": None}
+    tests = {f"{NODE}_{name}": replace(passed(), nodeid=f"{NODE}_{name}", step=step) for name, step in names.items()}
+    asked = []
+
+    def run(lab, lesson, request, until=None):
+        asked.append(request.wanted)
+        return Results(tests)
+
+    lab = Lab()
+    monkeypatch.setattr(lab, "run", run)
+    found(lab, catalog.load(lesson.folder()))
+    assert tuple(f"{NODE}_{name}" for name in ("first", "third", "fourth")) in asked
+
+
+def test_tests_stand_in_the_order_of_their_steps(lesson, found, monkeypatch):
+    later, sooner = (replace(passed(), nodeid=f"{NODE}_{step}", step=step) for step in (2, 1))
+    for tests, ok in (([later, sooner], False), ([sooner, later], True)):
+        lab = Lab()
+        monkeypatch.setattr(lab, "run", lambda *_, tests=tests, **__: Results({t.nodeid: t for t in tests}))
+        assert beginning(found(lab), "solution green").ok is ok
+
+
+@pytest.mark.parametrize(
+    ("lab", "why"),
+    [
+        (Lab(mutant=passed()), "survived: the test passed"),
+        (Lab(mutant=said_no("TypeError")), "survived: test_act: red"),
+        (Lab(solution=said_no()), "the test is not green on the reference"),
+    ],
+)
+def test_a_mutant_that_is_not_killed_so_is_a_finding(found, lab, why):
+    finding = beginning(found(lab), "mutant off-by-one")
+    assert not finding.ok
+    assert why in finding.detail
+
+
+def test_a_mutant_whose_test_does_not_exist_is_a_finding(lesson, found):
+    lesson.mutants.write_text(MUTANT.format(find="23", killed_by="test_nobody"))
+    finding = beginning(found(Lab()), "mutant off-by-one")
+    assert (finding.ok, finding.detail) == (False, "the test does not exist")
+
+
+@pytest.mark.parametrize("find", ["nowhere", "n"])
+def test_a_mutant_that_does_not_find_its_text_once_is_a_finding(lesson, found, find):
+    lesson.mutants.write_text(MUTANT.format(find=find, killed_by="test_act"))
+    said = "mutant 'off-by-one' finds its text"
+    assert said in beginning({f.what: f for f in author.check_files(lesson)}, "each mutant finds").detail
+    assert said in beginning(found(Lab()), "mutant off-by-one").detail
+
+
+def test_the_oracles_numbers_are_shown_where_all_is_well(found):
+    finding = beginning(found(Lab()), "oracle agrees")
+    assert (finding.ok, finding.shown) == (True, "reference 23, witness 23")
+
+
+@pytest.mark.parametrize("answer", [passed(""), said_no()])
+def test_an_oracle_that_fails_or_shows_no_numbers_is_a_finding(found, answer):
+    assert not beginning(found(Lab(oracle=answer)), "oracle").ok
+
+
+def test_a_missing_oracle_is_a_finding(lesson):
+    lesson.oracle.unlink()
+    assert not beginning({f.what: f for f in author.check_files(lesson)}, "an oracle").ok
+
+
+def test_a_lost_guest_is_a_failed_finding_and_the_rest_goes_on(found):
+    seen = found(Lab(stub=None))
+    assert "the lab: the guest is gone" in beginning(seen, "stub red").detail
+    assert beginning(seen, "mutant off-by-one").ok
+    assert not beginning(found(Lab(solution=None)), "mutant off-by-one").ok
+
+
+@pytest.mark.parametrize(
+    ("first", "mutant", "ok", "runs"),
+    [(passed, said_no, True, 1), (passed, passed, False, 1), (said_no, said_no, False, 0)],
+)
+def test_the_references_own_test_passes_twice_and_catches_its_mutant(lesson, found, first, mutant, ok, runs):
+    path = lesson.folder() / "lesson.toml"
+    path.write_text(path.read_text() + 'mutant = "off-by-one"\n')
+    for tree in ("lessons", "solutions"):
+        (lesson.folder(tree) / "test_mine.py").write_text("")
+    lab = Lab(mutant=mutant(), mine=first())
+    finding = beginning(found(lab, catalog.load(lesson.folder())), "step 1: the reference's own test")
+    assert (finding.ok, sum(kind == "mine" for kind, *_ in lab.runs)) == (ok, runs)
+
+
+def test_what_a_lesson_says_is_checked(lesson):
+    (lesson.folder("solutions") / "loader.py").write_text(LOADER.replace("23", "bpf.ksym(name) + 23"))
+    toml = TOML.replace("[]", '["BPF.sym"]', 1).replace('"c"', '"return bpf.ksym(name) + 23"')
+    (lesson.folder() / "lesson.toml").write_text(toml)
+    found = {f.what: f for f in author.check_files(catalog.load(lesson.folder()))}
+    assert "BPF.ksym (solutions/91-small/loader.py:4)" in beginning(found, "every BCC name").detail
+    assert "BPF.sym" in beginning(found, "every taught name").detail
+    assert "hint 3 of step 1 holds" in beginning(found, "no answer stands").detail

@@ -1,0 +1,228 @@
+"""The `workbook` command as it is typed: what it prints, how it ends."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.course import catalog
+from harness.learner import starter
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = """\
+def act() -> int:
+    # TODO 1: return the number
+    return 23
+    # end of TODO 1
+"""
+WORKBOOK = [str(Path(sys.executable).with_name("workbook"))]
+
+
+def workbook(*arguments, cwd=ROOT, given=None, **environment):
+    """Run the command to its end."""
+    return subprocess.run(
+        [*WORKBOOK, *arguments],
+        cwd=cwd, input=given, stdin=None if given else subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=300, env=os.environ | environment,
+    )  # fmt: skip
+
+
+def test_lessons_are_found_by_number_slug_and_topic():
+    found = catalog.lessons(ROOT)
+    named = {catalog.pick(found, word).name for word in ("1", "01", "hello-kprobe", "kprobe", "01-hello-kprobe")}
+    assert named == {"01-hello-kprobe"}
+
+
+def test_the_list_is_json_where_a_program_reads_it():
+    listed = {x["number"]: x for x in json.loads(workbook("list", "--json").stdout)}
+    assert listed["01"]["topic"] == "kprobe"
+
+
+def test_an_unknown_lesson_is_wrong_usage_and_names_what_there_is():
+    seen = workbook("verify", "nonsense")
+    assert seen.returncode == 2
+    assert "'nonsense' names no lesson" in seen.stderr
+    assert "01-hello-kprobe" in seen.stderr
+
+
+def test_an_ambiguous_lesson_is_wrong_usage_and_names_what_it_could_be():
+    seen = workbook("verify", "e")
+    assert seen.returncode == 2
+    assert "'e' names more than one lesson: " in seen.stderr
+    assert "01-hello-kprobe" in seen.stderr
+    assert "next: workbook list" in seen.stderr
+
+
+def test_a_lesson_file_with_an_unknown_key_is_wrong_usage_and_named(course):
+    path = course.root / "lessons/90-small/lesson.toml"
+    path.write_text('titel = "x"\n' + path.read_text())
+    seen = workbook("list", cwd=course.root)
+    assert seen.returncode == 2
+    assert "lesson.toml" in seen.stderr
+    assert "unknown key 'titel'" in seen.stderr
+
+
+def test_without_qemu_the_lab_fails_and_the_next_command_is_named(tmp_path):
+    seen = workbook("lab", "build", PATH="/nonexistent", XDG_CACHE_HOME=str(tmp_path))
+    assert seen.returncode == 3
+    assert "qemu-system-x86_64 is not installed" in seen.stderr
+    assert "make setup" in seen.stderr
+
+
+def test_colours_respect_no_color():
+    assert "\x1b[" not in workbook("list", NO_COLOR="1", FORCE_COLOR="").stdout
+
+
+def test_every_command_explains_itself():
+    for words in (["--help"], ["verify", "--help"], ["lab", "--help"], ["author", "--help"], ["lab", "exec", "--help"]):
+        seen = workbook(*words)
+        assert seen.returncode == 0
+        assert len(seen.stdout.splitlines()) > 5
+
+
+def test_an_authors_new_stubs_leave_no_copy_in_the_lesson_and_the_old_ones_can_be_brought_back(course):
+    (course.root / "solutions/90-small/loader.py").write_text(REFERENCE)
+    loader = course.root / "lessons/90-small/loader.py"
+    assert workbook("author", "stubs", "90", cwd=course.root).stderr == ""
+    stub = loader.read_text()
+    course.write("loader.py", "mine\n")
+    assert "workbook reset 90 --undo" in workbook("author", "stubs", "90", cwd=course.root).stderr
+    assert sorted(path.name for path in loader.parent.iterdir()) == ["lesson.toml", "loader.py"]
+    assert loader.read_text() == stub
+    assert workbook("reset", "90", "--undo", cwd=course.root).returncode == 0
+    assert loader.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("loader", "code", "complaint"),
+    [
+        ("raise KeyboardInterrupt", -signal.SIGINT, "\n"),
+        ("import sys; sys.exit(3)", 3, ""),
+        ("import sys; print(sys.argv[1:], __name__, file=sys.stderr)", 0, "['-x'] __main__\n"),
+    ],
+)
+def test_a_loader_runs_as_a_program_and_an_interrupt_leaves_no_traceback(tmp_path, loader, code, complaint):
+    seen = run_loader(tmp_path, loader)
+    assert (seen.returncode, seen.stderr) == (code, complaint)
+
+
+def test_what_a_loader_raises_is_shown_from_its_own_first_line_on(tmp_path):
+    (tmp_path / "beside.py").write_text("def fail():\n    raise ValueError(23)\n")
+    seen = run_loader(tmp_path, "import beside\nbeside.fail()")
+    assert [line.split(",")[0] for line in seen.stderr.splitlines() if "File" in line] == [
+        f'  File "{tmp_path / name}"' for name in ("loader.py", "beside.py")
+    ]
+    assert seen.stderr.splitlines()[-1] == "ValueError: 23"
+
+
+def run_loader(folder, text):
+    """A loader with this text, run as `workbook run` runs it in the guest."""
+    (folder / "loader.py").write_text(text)
+    argv = [sys.executable, starter.__file__, str(folder / "loader.py"), "-x"]
+    return subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(("named", "filled"), [("90", ["90-small.md"]), ("index", ["index.md"])])
+def test_the_pages_command_fills_what_it_was_asked_for(course, named, filled):
+    docs = course.root / "docs"
+    docs.mkdir()
+    for name in ("90-small.md", "index.md"):
+        (docs / name).write_text("<!-- lessons -->\n")
+    assert workbook("author", "pages", named, cwd=course.root).returncode == 0
+    assert [path.name for path in sorted(docs.iterdir()) if "Small" in path.read_text()] == filled
+
+
+@pytest.mark.guest
+def test_a_command_in_the_lab_has_its_input_output_and_exit_status():
+    seen = workbook("lab", "exec", "--", "sh", "-c", "cat; echo oops >&2; exit 7", given="hello\n")
+    assert (seen.returncode, seen.stdout, seen.stderr) == (7, "hello\n", "oops\n")
+
+
+@pytest.mark.guest
+def test_named_files_travel_along(tmp_path):
+    (tmp_path / "note").write_text("23")
+    seen = workbook("lab", "exec", "--with", str(tmp_path), "--", "cat", str(tmp_path / "note"))
+    assert (seen.returncode, seen.stdout) == (0, "23")
+
+
+@pytest.mark.guest
+def test_the_guest_has_no_network_and_cannot_see_the_host():
+    command = "ls /sys/class/net; ls /sys/bus/pci/drivers | grep -c 9p; ls /home"
+    seen = workbook("lab", "exec", "--", "sh", "-c", command)
+    assert seen.stdout.split() == ["lo", "0"]
+
+
+@pytest.mark.guest
+def test_one_of_debians_tools_prints_its_first_line():
+    with started("lab", "exec", "--", "opensnoop-bpfcc") as process:
+        assert process.stdout.readline().split()[:2] == ["PID", "COMM"]
+
+
+@pytest.mark.guest
+def test_an_interrupt_is_passed_on_and_nothing_is_left():
+    with started("lab", "exec", "--", "python3", "-u", "-c", "print('there')\nwhile True: pass") as process:
+        assert process.stdout.readline() == "there\n"
+        (qemu,) = children(process.pid)
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGINT
+        assert "KeyboardInterrupt" in complaint
+        assert not Path(f"/proc/{qemu}").exists()
+
+
+@contextlib.contextmanager
+def started(*arguments):
+    """The command while it runs; interrupted at the end of the block if it still does."""
+    process = subprocess.Popen(
+        [*WORKBOOK, *arguments],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def children(pid):
+    """The process's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("moment_s", [0.5, 1.5, 4.0])
+def test_an_interrupt_at_any_moment_leaves_no_guest(moment_s):
+    with started("verify", "--tree", "solutions", "01") as process:
+        time.sleep(moment_s)  # the moment itself is what is tried; nothing is asserted about what runs then
+        guests = children(process.pid)
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in complaint
+    assert [pid for pid in guests if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.guest
+def test_the_learners_view_shows_the_first_open_step_and_exits_with_one(course):
+    test = "import pytest\n@pytest.mark.step(1)\ndef test_one(loader):\n    assert loader.one() == 23\n"
+    course.write("test_small.py", test)
+    course.write("loader.py", "def one(): return 22\n")
+    seen = workbook("verify", "90", cwd=course.root)
+    assert seen.returncode == 1
+    assert "✘ 1  act" in seen.stdout
+    assert "assert 22 == 23" in seen.stdout
+    assert "next: " in seen.stdout
+
+
+@pytest.mark.guest
+def test_the_doctor_finds_the_lab_fit_for_every_lesson():
+    seen = workbook("check", "--json")
+    found = {finding["name"]: finding for finding in json.loads(seen.stdout)}
+    assert seen.returncode == 0
+    assert found["lesson 01"]["state"] == "ok"

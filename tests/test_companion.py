@@ -1,0 +1,227 @@
+"""What the companion remembers and keeps: never half written, never lost."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harness.course import catalog, stubs
+from harness.learner import hints, progress, reset
+
+ROOT = Path(__file__).resolve().parent.parent
+LOADER = """\
+def one() -> int:
+    # TODO 1: return the number of calls
+    return 23
+    # end of TODO 1
+
+
+def two() -> int:
+    # TODO 2: return it twice
+    return 46
+    # end of TODO 2
+"""
+
+
+@pytest.fixture
+def lesson(course):
+    """A lesson with two holes, its stubs written."""
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    found = catalog.load(course.root / "lessons/90-small")
+    for name, text in stubs.stubs(found).items():
+        course.write(name, text)
+    return found
+
+
+def mine(lesson):
+    return (lesson.folder() / "loader.py").read_bytes()
+
+
+def test_a_hint_says_more_each_time_and_then_no_more(lesson):
+    assert [len(hints.take(lesson).shown) for _ in range(4)] == [1, 2, 3, 3]
+    assert progress.standing(lesson).hints == {1: 3}
+
+
+def test_hints_follow_the_open_step(lesson):
+    text = mine(lesson).decode().replace('raise NotImplementedError("TODO 1: return the number of calls")', "return 23")
+    (lesson.folder() / "loader.py").write_text(text)
+    progress.note_check(lesson, "todo", 1, "2026-01-01T00:00:00")
+    assert hints.take(lesson).step.number == 2
+
+
+def test_a_done_lesson_stays_known_as_done(lesson):
+    progress.note_check(lesson, "done", 2, "2026-01-01T00:00:00")
+    progress.note_check(lesson, "red", 1, "2026-01-02T00:00:00")
+    now = progress.standing(lesson)
+    assert (now.verdict, now.steps_done, now.was_done) == ("red", 1, True)
+
+
+def test_progress_survives_renumbering(lesson):
+    progress.note_check(lesson, "done", 2, "2026-01-01T00:00:00")
+    moved = lesson.folder().rename(lesson.folder().with_name("91-small"))
+    assert progress.standing(catalog.load(moved)).verdict == "done"
+
+
+def test_what_another_version_wrote_is_kept(lesson):
+    path = progress.folder(lesson.root) / "progress.json"
+    path.write_text(json.dumps({"version": 99, "theme": "dark", "lessons": {"small": {"stars": 5}, "gone": {"x": 1}}}))
+    progress.note_hint(lesson, 1, 1)
+    data = json.loads(path.read_text())
+    assert (data["version"], data["theme"], data["lessons"]["gone"]) == (99, "dark", {"x": 1})
+    assert data["lessons"]["small"] == {"stars": 5, "hints": {"1": 1}}
+
+
+def test_what_an_older_version_wrote_is_read(lesson):
+    path = progress.folder(lesson.root) / "progress.json"
+    entry = {"verdict": "done", "steps_done": 2, "was_done": True, "when": "2026-01-01T00:00:00"}
+    path.write_text(json.dumps({"lessons": {"small": entry}}))
+    now = progress.standing(lesson)
+    assert (now.verdict, now.steps_done, now.was_done, now.begun, now.hints) == ("done", 2, True, "", {})
+    progress.note_check(lesson, "red", 1, "2026-01-02T00:00:00")
+    data = json.loads(path.read_text())
+    assert (data["version"], data["lessons"]["small"]["was_done"]) == (progress.VERSION, True)
+
+
+STRANGE = {"verdict": None, "steps_done": "two", "was_done": "yes", "when": 5, "hints": ["a"], "begun": {}}
+
+
+def test_fields_of_another_kind_are_as_if_not_there_and_kept(lesson):
+    path = progress.folder(lesson.root) / "progress.json"
+    path.write_text(json.dumps({"version": 99, "lessons": {"small": STRANGE, "other": 3}}))
+    assert progress.standing(lesson) == progress.Standing()
+    progress.note_hint(lesson, 1, 2)
+    progress.note_check(lesson, "todo", 0, "2026-01-01T00:00:00")
+    now = progress.standing(lesson)
+    assert (now.verdict, now.was_done, now.hints) == ("todo", False, {1: 2})
+    data = json.loads(path.read_text())
+    assert data["lessons"]["other"] == 3
+    assert data["lessons"]["small"]["hints of another version"] == ["a"]
+
+
+def test_an_entry_of_another_kind_is_kept(lesson):
+    path = progress.folder(lesson.root) / "progress.json"
+    path.write_text(json.dumps({"version": 99, "lessons": {"small": ["all", "new"]}}))
+    progress.note_hint(lesson, 1, 1)
+    data = json.loads(path.read_text())
+    assert data["lessons"]["small"] == {"hints": {"1": 1}}
+    assert data["lessons"]["small of another version"] == ["all", "new"]
+
+
+def test_a_lesson_that_became_shorter_shows_what_there_is(lesson):
+    progress.note_check(lesson, "red", 7, "2026-01-01T00:00:00")
+    progress.note_hint(lesson, 9, 3)
+    assert hints.open_step(lesson).number == 1
+    assert progress.standing(lesson).steps_done == 7
+
+
+def test_what_reset_kept_comes_back_after_renumbering(lesson):
+    (lesson.folder() / "loader.py").write_bytes(b"mine")
+    reset.reset(lesson)
+    for tree in ("solutions", "lessons"):
+        lesson.folder(tree).rename(lesson.folder(tree).with_name("91-small"))
+    moved = catalog.load(lesson.root / "lessons/91-small")
+    reset.undo(moved)
+    assert mine(moved) == b"mine"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"lessons": 3}', "\xff"])
+def test_a_file_that_cannot_be_read_is_put_aside_and_not_lost(lesson, text):
+    path = progress.folder(lesson.root) / "progress.json"
+    path.write_text(text, encoding="latin-1")
+    assert progress.standing(lesson) == progress.Standing()
+    progress.note_hint(lesson, 1, 1)
+    assert path.with_name("progress.unreadable-1.json").read_text(encoding="latin-1") == text
+    assert progress.standing(lesson).hints == {1: 1}
+
+
+def test_reset_keeps_the_learners_files_and_undo_brings_them_back(lesson):
+    stub = mine(lesson)
+    versions = [b"first \xff\r\n", b"second"]
+    for version in versions:
+        (lesson.folder() / "loader.py").write_bytes(version)
+        assert (reset.reset(lesson) / "loader.py").read_bytes() == version
+        assert mine(lesson) == stub
+    assert reset.reset(lesson) is None
+    reset.undo(lesson)
+    assert mine(lesson) == versions[1]
+    reset.undo(lesson)
+    assert mine(lesson) == versions[0]
+    with pytest.raises(Exception, match="brought back"):
+        reset.undo(lesson)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from harness.course import catalog
+from harness.learner import progress, reset
+lesson = catalog.load(Path(sys.argv[1]))
+number = int(sys.argv[2])
+def tell(what):
+    print(what, number, flush=True)
+while True:
+    number += 1
+    progress.note_check(lesson, "red" * 2000, number, "now")
+    tell("noted")
+    for name in lesson.edited:
+        progress.write_atomically(lesson.folder() / name, b"%s %d " % (name.encode(), number) * 5000)
+    tell("written")
+    reset.reset(lesson)
+    tell("reset")
+    reset.undo(lesson)
+    tell("undone")
+"""
+
+
+def test_fifty_kills_at_random_moments_lose_nothing(lesson):
+    (lesson.folder("solutions") / "small.bpf.c").write_text("// TODO 1: x\nint y;\n// end of TODO 1\n")
+    fresh = {name: text.encode() for name, text in stubs.stubs(lesson).items()}
+    rng = random.Random(23)
+    number, killed_after, kept = 0, Counter(), set()
+    for _ in range(50):
+        told = told_until_killed(lesson, number, words=rng.randrange(1, 9), seconds=rng.random() / 100)
+        last = {what: int(n) for what, n in told}
+        kept |= {int(n) for what, n in told if what == "reset"}
+        killed_after[told[-1][0]] += 1
+        data = json.loads((progress.folder(lesson.root) / "progress.json").read_text())
+        noted = data["lessons"]["small"]["steps_done"]
+        assert data["lessons"]["small"]["verdict"] == "red" * 2000
+        assert noted >= last.get("noted", number)
+        for name in lesson.edited:
+            versions = [path.read_bytes() for path in everywhere(lesson, name)]
+            due = kept | {last[what] for what in {"written"} & set(last)}
+            assert [n for n in due if version(name, n) not in versions] == [], f"these versions of {name} are lost"
+            known = {version(name, n) for n in range(noted + 1)} | {fresh[name]}
+            assert set(versions) <= known, "a half-written file"
+        for copy in (lesson.root / progress.FOLDER / "kept/small").glob("[0-9]*"):
+            assert {path.name for path in copy.iterdir()} == set(lesson.edited), "an incomplete copy"
+        number = noted
+    assert len(killed_after) == 4, f"kills came after {killed_after} alone"
+    assert not list((lesson.root / progress.FOLDER).glob("progress.unreadable*"))
+
+
+def told_until_killed(lesson, number, words, seconds):
+    """What the writer said that it had done until it was killed, so many seconds after so many words."""
+    argv = [sys.executable, "-c", WRITER, str(lesson.folder()), str(number)]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ, text=True)
+    told = [process.stdout.readline() for _ in range(words)]
+    time.sleep(seconds)  # the moment is what is tried
+    process.send_signal(signal.SIGKILL)
+    told += process.communicate()[0].splitlines(keepends=True)
+    return [line.split() for line in told if line.endswith("\n")]
+
+
+def everywhere(lesson, name):
+    """The learner's file and all copies of it that are kept."""
+    return [lesson.folder() / name, *(lesson.root / progress.FOLDER / "kept/small").glob(f"[0-9]*/{name}")]
+
+
+def version(name, number):
+    return b"%s %d " % (name.encode(), number) * 5000

@@ -1,0 +1,98 @@
+"""The learner's code beside the reference: numbers of the kernel's, put together and shown."""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from test_commands import ROOT, workbook
+
+from harness.course.catalog import load
+from harness.learner import compare
+from harness.results.checking import StepResult
+from harness.results.verdict import Verdict
+
+LESSON = load(ROOT / "lessons/01-hello-kprobe")
+COST = compare.Cost("hello_kprobe", 23, 141, 31, 40, 8192, 46, 46_000)
+
+
+def program(number, **changes):
+    found = {"id": number, "name": "hello", "xlated": 184, "jited": 141, "verified": 31, "stack": 40, "maps": [3]}
+    return found | {"runs": 23, "run_ns": 23_000} | changes
+
+
+def side(kind="done", costs=(COST,), lost=0):
+    return compare.Side([StepResult(LESSON.steps[0], Verdict(kind), 3, 3)], list(costs), lost)
+
+
+def shown(mine, reference):
+    screen = io.StringIO()
+    compare.show(LESSON, mine, reference, Console(file=screen, width=100, highlight=False))
+    return screen.getvalue().splitlines()
+
+
+def row(lines, title):
+    return next(line.split(title)[1].split() for line in lines if title in line)
+
+
+def measured(*programs):
+    return {"programs": list(programs), "maps": [{"id": 3, "bytes": 4096}], "lost": 0}
+
+
+def test_the_last_look_at_a_program_counts_and_loads_of_one_name_are_added():
+    looks = [measured(program(1)), measured(program(1, runs=46, run_ns=46_000)), measured(program(2, stack=64))]
+    assert compare.costs(looks) == [compare.Cost("hello", 23, 141, 31, 64, 4096, 69, 69_000)]
+
+
+def test_the_time_is_that_of_one_event_and_unknown_without_any():
+    assert (COST.ns, replace(COST, events=0, run_ns=0).ns) == (1000, None)
+
+
+def test_both_stand_side_by_side():
+    lines = shown(side("red", [replace(COST, xlated=40)], lost=5), side())
+    assert row(lines, "instructions, rewritten by the verifier") == ["40", "23"]
+    assert row(lines, "time for each event (ns)") == ["1000", "1000"]
+    assert row(lines, "events lost") == ["5", "0"]
+    assert row(lines, LESSON.steps[0].title) == ["red", "3/3", "done", "3/3"]
+
+
+def test_a_program_that_only_one_side_has_is_shown_without_numbers_on_the_other():
+    lines = shown(side(costs=()), side())
+    assert row(lines, "machine code (bytes)") == ["-", "141"]
+
+
+def test_it_is_done_when_both_sides_are():
+    assert compare.done([side(), side()])
+    assert not compare.done([side("todo"), side()])
+    assert not compare.done([replace(side(), unreadable="SyntaxError"), side()])
+
+
+WASTEFUL = "    char comm[16] = {};\n    char more[200] = {};\n\n    bpf_get_current_comm(more, sizeof(more));\n"
+
+
+@pytest.fixture
+def answered(tmp_path):
+    """A checkout in which lesson 01 is done, with a larger stack than it needs."""
+    for tree in ("lessons", "solutions"):
+        shutil.copytree(ROOT / tree / LESSON.name, tmp_path / tree / LESSON.name)
+    for name in ("loader.py", "hello_kprobe.bpf.c"):
+        text = (LESSON.folder("solutions") / name).read_text()
+        (tmp_path / "lessons" / LESSON.name / name).write_text(text.replace("    char comm[16] = {};\n", WASTEFUL))
+    return tmp_path
+
+
+@pytest.mark.guest
+def test_an_answer_that_wastes_stack_is_seen_to(answered):
+    seen = workbook("compare", "01", "--json", "--seed", "23", cwd=answered)
+    found = json.loads(seen.stdout)
+    (mine,), (reference,) = found["yours"]["programs"], found["reference"]["programs"]
+    assert [one["verdict"] for side in ("yours", "reference") for one in found[side]["steps"]] == ["done"] * 10
+    assert seen.returncode == 0
+    assert mine["name"] == reference["name"] == "hello_kprobe"
+    assert mine["stack"] - reference["stack"] > 100
+    assert mine["verified"] > reference["verified"] > 0
+    assert mine["xlated"] > reference["xlated"] > 0 < reference["jited"] < mine["jited"]
+    assert min(mine["events"], reference["events"]) >= 3 * 23
+    assert mine["ns"] > 0 < reference["ns"]

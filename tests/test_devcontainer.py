@@ -1,0 +1,74 @@
+"""Both devcontainer configurations: known keys, files and commands that exist, no privilege asked for.
+
+Keys and their types are those of devContainer.base.schema.json (devcontainers/spec, commit 08c3f97).
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".devcontainer"
+PLAIN, WITH_KVM = FOLDER / "devcontainer.json", FOLDER / "kvm/devcontainer.json"
+KNOWN = {
+    "name": str,
+    "build": dict,
+    "runArgs": list,
+    "remoteUser": str,
+    "postCreateCommand": str,
+    "customizations": dict,
+}
+
+
+def read(path):
+    """The configuration; JSON with comment lines."""
+    return json.loads(re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.MULTILINE))
+
+
+@pytest.fixture(params=[PLAIN, WITH_KVM], ids=["plain", "kvm"])
+def path(request):
+    return request.param
+
+
+def test_keys_and_their_types_are_known(path):
+    config = read(path)
+    assert {key: type(value) for key, value in config.items()} == {key: KNOWN[key] for key in config}
+    assert set(config["build"]) <= {"dockerfile", "context", "target", "args", "cacheFrom"}
+
+
+def test_the_image_finds_its_files(path):
+    build = read(path)["build"]
+    dockerfile = (path.parent / build["dockerfile"]).resolve()
+    assert (path.parent / build["context"]).resolve() == ROOT
+    copied = re.findall(r"^COPY (\S+) (\S+)$", dockerfile.read_text(), re.MULTILINE)
+    assert copied
+    assert all((ROOT / source).is_file() for source, _ in copied)
+    assert all(f"sh {target} --system" in dockerfile.read_text() for _, target in copied)
+
+
+def test_its_commands_are_targets_of_make(path):
+    make, *targets = read(path)["postCreateCommand"].split()
+    assert make == "make"
+    assert targets
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_plain_one_asks_for_no_privilege_and_has_an_ordinary_user():
+    config = read(PLAIN)
+    assert not {"runArgs", "privileged", "capAdd", "securityOpt", "mounts"} & set(config)
+    assert re.search(rf"^RUN useradd .*\b{config['remoteUser']}$", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_the_other_one_passes_the_device_and_no_more():
+    plain, with_kvm = read(PLAIN), read(WITH_KVM)
+    assert with_kvm["runArgs"] == ["--device=/dev/kvm"]
+    assert {key for key in with_kvm if with_kvm[key] != plain.get(key)} == {"name", "build", "runArgs", "remoteUser"}
+
+
+def test_the_image_can_run_the_setup_script():
+    assert os.access(ROOT / "harness/setup.sh", os.R_OK)
+    assert "make" in (FOLDER / "Dockerfile").read_text().split("apt-get install")[1].split("&&")[0].split()

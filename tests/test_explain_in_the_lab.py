@@ -1,0 +1,98 @@
+"""What a learner sees when a program fails in the lab: from `workbook explain`, from make lesson-NN, from pytest."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WORKBOOK = str(Path(sys.executable).with_name("workbook"))
+pytestmark = pytest.mark.guest
+WRONG = """\
+#include <uapi/linux/ptrace.h>
+
+BPF_HASH(counts, u32, u64);
+
+int on_sync(struct pt_regs *ctx)
+{
+    u32 key = 1;
+    u64 *count = counts.lookup(&key);
+
+    *count += 1;
+    return 0;
+}
+"""
+RIGHT = WRONG.replace("    *count", "    if (count)\n        *count")
+LARGE = RIGHT.replace("    u32 key = 1;", '    u32 key = 1;\n    char text[600];\n\n    bpf_trace_printk("%s", text);')
+SCRIPT = """\
+from pathlib import Path
+from bcc import BPF
+
+bpf = BPF(src_file=str(Path(__file__).with_name("small.bpf.c")))
+bpf.attach_kprobe(event=b"no_such_function_here", fn_name=b"on_sync")
+"""
+LOADER = """\
+from pathlib import Path
+from bcc import BPF
+
+def load():
+    bpf = BPF(src_file=str(Path(__file__).with_name("small.bpf.c")))
+    bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"sync"), fn_name=b"on_sync")
+    return bpf
+"""
+TESTS = """\
+import pytest
+
+@pytest.mark.step(1)
+def test_loads(loader):
+    loader.load().cleanup()
+
+@pytest.mark.step(2)
+def test_last():
+    pass
+"""
+
+
+def explained(folder, *arguments):
+    """Exit status of `workbook explain --json`, and its objects by the name of the file that was asked for."""
+    done = subprocess.run(
+        [WORKBOOK, "explain", "--json", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=300, env=os.environ,
+    )  # fmt: skip
+    return done.returncode, {row["asked"]: row for row in map(json.loads, done.stdout.splitlines())}
+
+
+def test_a_program_a_script_and_a_right_program_share_a_guest(tmp_path):
+    for name, text in (("wrong.bpf.c", WRONG), ("small.bpf.c", RIGHT), ("watch.py", SCRIPT), ("large.bpf.c", LARGE)):
+        (tmp_path / name).write_text(text)
+    code, found = explained(tmp_path, "wrong.bpf.c", "watch.py", "small.bpf.c", "large.bpf.c")
+    said = {name: (one["kind"], one["rule"], one["line"]) for name, one in found.items()}
+    assert said == {
+        "wrong.bpf.c": ("load", "null-check", 10),
+        "watch.py": ("attach", "symbol-not-found", 5),
+        "small.bpf.c": ("ok", "", None),
+        "large.bpf.c": ("compile", "stack-size", 8),
+    }
+    assert code == 1
+
+
+@pytest.mark.parametrize(("text", "line", "cause"), [(WRONG, 10, "may be NULL"), (LARGE, 8, "512 bytes")])
+def test_pytest_tells_what_is_wrong_at_the_learners_line(course, text, line, cause):
+    course.write("small.bpf.c", text)
+    course.write("loader.py", LOADER)
+    course.write("test_small.py", TESTS)
+    seen = course.pytest("lessons/90-small")
+    assert seen.code == 1
+    assert f"lessons/90-small/small.bpf.c:{line}" in seen.screen
+    assert cause in seen.screen
+
+
+def test_a_program_that_loads_is_told_nothing_of(course):
+    course.write("small.bpf.c", RIGHT)
+    course.write("loader.py", LOADER)
+    course.write("test_small.py", TESTS)
+    seen = course.pytest("lessons/90-small")
+    assert seen.code == 0
+    assert "What is wrong" not in seen.screen

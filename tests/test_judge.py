@@ -1,0 +1,92 @@
+"""The learner's own test is judged: on the reference, on the wrong answer of its step, on all the others."""
+
+import json
+
+import pytest
+from test_commands import workbook
+
+TOML = """\
+title = "Small"
+topic = "small"
+teaches = []
+needs = []
+[[step]]
+title = "your own test: the number"
+hints = ["a", "b", "c"]
+mutant = "off-by-one"
+"""
+MUTANTS = """\
+[[mutant]]
+name = "off-by-one"
+file = "loader.py"
+find = "return 23"
+replace = "return 22"
+misconception = "counts one too few"
+killed_by = "test_act"
+
+[[mutant]]
+name = "text"
+file = "loader.py"
+find = "return name"
+replace = "return name.upper()"
+misconception = "takes a name's letters for equal"
+killed_by = "test_name"
+"""
+LOADER = "def act():\n    return 23\n\n\ndef same(name):\n    return name\n"
+GOOD = "def test_mine(loader):\n    assert loader.act() == 23\n"
+
+
+@pytest.fixture
+def judge(course):
+    """Judges the text of a test_mine.py in the small course."""
+    course.write("lesson.toml", TOML)
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    mutants = course.root / "tests/mutants/90-small.toml"
+    mutants.parent.mkdir(parents=True)
+    mutants.write_text(MUTANTS)
+
+    def run(text, *options):
+        course.write("test_mine.py", text)
+        return workbook("judge", "90", *options, cwd=course.root)
+
+    return run
+
+
+@pytest.mark.guest
+def test_a_good_test_passes_twice_catches_its_mutant_and_learns_what_it_missed(judge):
+    seen = judge(GOOD)
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    assert "passes on the reference, 2 times" in seen.stdout
+    assert "catches the wrong answer of its step (off-by-one)" in seen.stdout
+    assert "score 1/2 wrong answers caught" in seen.stdout
+    assert "missed: takes a name's letters for equal" in seen.stdout
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("def test_mine(loader):\n    assert loader.act() > 20\n", "lets a wrong answer pass"),
+        ("def test_mine(loader):\n    [23].index(loader.act())\n", "or breaks on it"),
+        ("def test_mine(loader):\n    assert loader.act() == 22\n", "assert 23 == 22"),
+        ("", "holds no test"),
+    ],
+    ids=["weak", "breaks", "wrong", "empty"],
+)
+def test_a_test_that_does_not_catch_its_mutant_is_not_good_enough(judge, text, why):
+    seen = judge(text, "--json")
+    step = json.loads(seen.stdout)["steps"][0]
+    assert (seen.returncode, step["catches"]) == (1, False)
+    assert why in step["why_not"]
+
+
+def test_a_lesson_without_an_own_test_is_wrong_usage(course):
+    seen = workbook("judge", "90", cwd=course.root)
+    assert seen.returncode == 2
+    assert "has no test of your own" in seen.stderr
+
+
+def test_a_tree_that_does_not_exist_is_wrong_usage(judge):
+    seen = judge(GOOD, "--tree", "nowhere")
+    assert seen.returncode == 2
+    assert "no tree 'nowhere'" in seen.stderr

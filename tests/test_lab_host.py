@@ -1,0 +1,60 @@
+"""`--lab host`: the very path that runs inside the guest, in place; shown inside a guest, a fine host for it."""
+
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from harness.course import payload
+from harness.errors import SetupError
+from harness.lab import host, saved
+from harness.lab.virtual import VirtualLab
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = Path("/srv/site")
+NEEDED = (
+    "click", "filelock", "iniconfig", "jinja2", "markdown-it-py", "markupsafe", "mdurl", "packaging", "platformdirs",
+    "pluggy", "pygments", "pytest", "pytest-timeout", "qemu.qmp", "rich", "shellingham", "typer", "typing-extensions",
+)  # fmt: skip
+
+
+def site_packages():
+    """The workbook's own dependencies, to stand in the guest as they stand here."""
+    found = {}
+    for name in NEEDED:
+        for file in metadata.files(name) or ():
+            if ".." not in file.parts and file.suffix not in (".pyc", ".so"):
+                found[SITE / str(file)] = file.read_binary()
+    return found
+
+
+@pytest.mark.guest
+def test_the_reference_is_green_on_the_guests_own_kernel():
+    lab = VirtualLab(saved.ensure(print))
+    files = site_packages() | payload.of_folder(ROOT / "harness") | payload.of_paths([ROOT / "pyproject.toml"])
+    for tree in ("lessons", "solutions"):
+        files |= payload.of_folder(ROOT / tree / "01-hello-kprobe")
+    options = "--tree solutions --lab host -v -rA"
+    command = f"python3 -m pytest -p harness.pytest_side.plugin lessons/01-hello-kprobe {options}"
+    try:
+        with lab.open() as guest:
+            guest.put(files)
+            environment = f"cd {ROOT} && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={SITE}:{ROOT}"
+            status, out, complaint = guest.run(["sh", "-c", f"{environment} {command}"], timeout_s=300)
+    finally:
+        lab.close()
+    assert status == 0, out + complaint
+    assert "lab host" in out
+    assert "test_after_detach_nothing_is_printed PASSED" in out
+
+
+def test_a_host_that_cannot_run_lessons_is_refused_with_the_reason(monkeypatch):
+    monkeypatch.setattr(host, "PYTHON", "/nonexistent/python3")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(SetupError, match="cannot run the lessons: /nonexistent/python3 is not there"):
+        host.HostLab()
+
+
+def test_an_ordinary_user_is_told_why_not(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert host.lacks() == ["programs are loaded as root"]

@@ -1,0 +1,130 @@
+"""A program that loads and shows nothing: which of the usual causes it is."""
+
+import copy
+import json
+import re
+import shutil
+import typing
+
+import pytest
+from test_commands import ROOT, workbook
+
+from harness.course.catalog import load
+from harness.explain import silent
+from harness.results import verdict
+
+CASES = {
+    "a": ("not-attached", "count is loaded and attached to nothing"),
+    "b": ("elsewhere", "openat was called"),
+    "h": ("elsewhere", "/libc.so.6"),
+    "c": ("never-hit", "_sys_swapon, which was not reached once"),
+    "d": ("filtered", "wrote 0 entries into calls"),
+    "e": ("other-key", "holds the key 7, but your program looked up the key 0"),
+    "f": ("not-read", "nobody has read one"),
+    "g": ("trace-pipe", "Somebody else reads trace_pipe"),
+    "y": ("", ""),
+    "z": ("", ""),
+}
+"""Script in tests/silent, named by no cause → the cause, and what its sentence says; y and z are not silent."""
+
+PROGRAM = {"id": 7, "name": "count", "type": 2, "runs": 23, "maps": [3]}
+KPROBE = {"program": 7, "kind": "kprobe", "target": "__x64_sys_getppid", "offset": 0}
+COUNTS = {"id": 3, "name": "counts", "type": 1, "entries": 2, "keys": [5, 6], "holds_workload": True}
+WELL = {
+    "counted": True,
+    "programs": [PROGRAM],
+    "attachments": [KPROBE],
+    "maps": [COUNTS],
+    "buffers": {"open": 0, "written": 0, "read": 0},
+    "trace_readers": [],
+    "workload": [],
+}
+RING = {"id": 3, "name": "ring", "type": 27, "read": 0, "written": 640}
+PERF = {"id": 3, "name": "events", "type": 4}
+
+
+ONLY_ITS_OWN = "    if (bpf_get_current_pid_tgid() >> 32 != 1)\n        return 0;\n    bpf_trace_printk("
+
+
+def facts(**changes):
+    """A program that ran, wrote and was read, but for `changes`."""
+    return copy.deepcopy(WELL) | changes
+
+
+def kind(**changes):
+    found = silent.cause(facts(**changes))
+    return found and found.kind
+
+
+def test_a_program_that_ran_wrote_and_was_read_has_no_cause():
+    assert kind() is None
+
+
+def test_each_cause_is_told_from_the_facts():
+    idle = [PROGRAM | {"runs": 0}]
+    on_open = [KPROBE | {"target": "__x64_sys_open"}]
+    assert kind(programs=[]) == "not-attached"
+    assert kind(programs=idle, attachments=[]) == "not-attached"
+    assert kind(programs=idle) == "never-hit"
+    assert kind(programs=idle, attachments=on_open, syscalls={"openat": 46}) == "elsewhere"
+    assert kind(maps=[COUNTS | {"entries": 0, "keys": []}]) == "filtered"
+    assert kind(maps=[RING | {"written": 0}]) == "filtered"
+    assert kind(maps=[RING]) == "not-read"
+    assert kind(maps=[PERF]) == "not-read"
+    assert kind(workload=[77], maps=[COUNTS | {"holds_workload": False}]) == "other-key"
+
+
+def test_what_was_asked_of_a_map_tells_another_key_from_the_right_one():
+    asked = {"map": 3, "looked_up": [9], "written": [], "walked": False}
+    assert kind(asked=[asked]) == "other-key"
+    assert kind(asked=[asked | {"looked_up": [5, 9]}]) is None
+    assert kind(asked=[asked | {"walked": True}]) is None
+
+
+def test_a_kernel_that_counted_no_runs_is_not_taken_for_one_in_which_nothing_ran():
+    assert kind(counted=False, programs=[PROGRAM | {"runs": 0}]) is None
+
+
+def test_a_map_that_keeps_what_is_not_over_yet_is_no_filter_where_a_buffer_was_written():
+    inside = {"id": 4, "name": "inside", "type": 1, "entries": 0, "keys": []}
+    entry = PROGRAM | {"id": 8, "name": "entry", "maps": [4]}
+    both = [KPROBE, KPROBE | {"program": 8}]
+    assert kind(programs=[entry, PROGRAM], attachments=both, maps=[inside, RING | {"read": 640}]) is None
+
+
+def test_a_red_test_that_saw_nothing_says_why():
+    lesson = load(ROOT / "lessons/01-hello-kprobe")
+    told = {"message": "assert 0 == 23", "silent": facts(programs=[PROGRAM | {"runs": 0}])}
+    found = verdict.of("failed", told, lesson, lesson.folder("solutions"))
+    assert (found.kind, verdict.SILENT in found.text) == ("red", True)
+    assert "count is attached to __x64_sys_getppid, which was not reached once" in found.text
+    assert (
+        verdict.SILENT not in verdict.of("failed", told | {"silent": facts()}, lesson, lesson.folder("solutions")).text
+    )
+
+
+def test_each_cause_is_told_of_in_the_page():
+    told = re.findall(r"^## (\S+)$", (ROOT / "docs/silent.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(typing.get_args(silent.Kind))
+
+
+@pytest.mark.guest
+def test_a_lesson_whose_filter_drops_all_is_told_so(tmp_path):
+    for tree in ("lessons", "solutions"):
+        shutil.copytree(ROOT / tree / "01-hello-kprobe", tmp_path / tree / "01-hello-kprobe")
+    for name in ("loader.py", "hello_kprobe.bpf.c"):
+        text = (ROOT / "solutions/01-hello-kprobe" / name).read_text()
+        mine = text.replace("    bpf_trace_printk(", ONLY_ITS_OWN)
+        (tmp_path / "lessons/01-hello-kprobe" / name).write_text(mine)
+    seen = workbook("verify", "01", cwd=tmp_path)
+    assert seen.returncode == 1
+    assert f"{verdict.SILENT}hello_kprobe ran 23 times and wrote 0 entries into the trace" in seen.stdout
+
+
+@pytest.mark.guest
+def test_the_cause_of_each_silent_script_is_named():
+    seen = workbook("explain", "--seconds", "3", "--json", *(f"tests/silent/{name}.py" for name in CASES))
+    found = dict(zip(CASES, map(json.loads, seen.stdout.splitlines()), strict=True))
+    assert {name: one["rule"] for name, one in found.items()} == {name: rule for name, (rule, _) in CASES.items()}
+    for name, (_, text) in CASES.items():
+        assert text in found[name]["cause"]

@@ -1,0 +1,88 @@
+"""Imports point one way, and the guest's half stands alone."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).resolve().parent.parent / "harness"
+GUEST_MAY = {"pytest", "_pytest", "bcc"}
+BELOW = ("harness.lab", "harness.guest", "harness.errors", "harness.telling")
+
+
+def modules():
+    """Module name → path."""
+    return {
+        ".".join(path.relative_to(HARNESS.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(HARNESS.rglob("*.py"))
+    }
+
+
+def imports(path, *, at_import_time=False):
+    """Names that a module imports; with `at_import_time` not those inside functions or for type checkers alone."""
+    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(tree))
+    if at_import_time:
+        nodes = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_the_guests_half_imports_the_standard_library_pytest_and_bcc_only():
+    for name, path in modules().items():
+        if not name.startswith("harness.guest"):
+            continue
+        foreign = {
+            found
+            for found in imports(path)
+            if found.split(".")[0] not in sys.stdlib_module_names | GUEST_MAY and not found.startswith("harness.guest")
+        }
+        assert foreign <= {"harness"}, f"{name} imports {foreign}"
+
+
+@pytest.mark.parametrize(
+    ("room", "may"),
+    [
+        ("harness.errors", ("nothing",)),
+        ("harness.explain", ("harness.explain",)),
+        ("harness.lab", ("harness.lab", "harness.guest", "harness.errors")),
+        ("harness.course", ("harness.course", *BELOW)),
+        ("harness.course.catalog", ("harness.errors",)),
+        ("harness.course.stubs", ("harness.course.catalog", "harness.errors")),
+        ("harness.course.mutants", ("harness.course.catalog", "harness.errors")),
+        ("harness.results", ("harness.results", "harness.explain", "harness.course", *BELOW)),
+        ("harness.pytest_side", ("harness.pytest_side", "harness.results", "harness.course", *BELOW)),
+        ("harness.learner", ("harness.learner", "harness.results", "harness.explain", "harness.course", *BELOW)),
+    ],
+)
+def test_a_room_imports_what_it_may(room, may):
+    inside = {name: path for name, path in modules().items() if name == room or name.startswith(f"{room}.")}
+    for name, path in inside.items():
+        ours = {found for found in imports(path) if found.startswith("harness.")}
+        bad = {found for found in ours if not found.startswith(may)}
+        assert not bad, f"{name} imports {bad}"
+
+
+def test_nothing_below_imports_the_command_line():
+    for name, path in modules().items():
+        if not name.startswith(("harness.cli", "harness.command")):
+            assert not any(found.startswith("harness.cli") for found in imports(path)), name
+
+
+def test_there_is_no_circle():
+    known = modules()
+    graph = {name: {x for x in imports(path, at_import_time=True) if x in known} for name, path in known.items()}
+
+    def visit(name, trail):
+        assert name not in trail, " → ".join([*trail, name])
+        for other in graph[name] - {name}:
+            visit(other, [*trail, name])
+
+    for name in graph:
+        visit(name, [])
