@@ -153,10 +153,17 @@ class Machine:
         return self._process.pid
 
     def last_words(self) -> str:
-        """The end of the console, and what QEMU itself complained of."""
+        """The end of the console, what QEMU itself complained of, and how it ended, if it did."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
-        return "\n".join([*_tail(self._console), *_tail(self._errors)])
+        return "\n".join([*_tail(self._console), *_tail(self._errors), *self._ending()])
+
+    def _ending(self) -> Iterator[str]:
+        status = self._process.poll()
+        if status is not None and status < 0:
+            yield f"QEMU was ended by signal {-status} ({signal.Signals(-status).name})"
+        elif status is not None:
+            yield f"QEMU ended by itself, with status {status}"
 
     def close(self) -> None:
         """End the guest at once; its disk is read-only, so nothing is lost."""
