@@ -8,6 +8,7 @@ from harness.authoring import files as author
 from harness.authoring import proving
 from harness.course import catalog
 from harness.errors import GuestLost
+from harness.lab.guest import Deadlines
 from harness.results import checking
 from harness.results.checking import Results
 from harness.results.verdict import Verdict
@@ -59,6 +60,7 @@ class Lab:
     mine: checking.TestResult = field(default_factory=passed)
     stub: checking.TestResult | None = None
     runs: list = field(default_factory=list)
+    deadlines = Deadlines(1)
 
     def run(self, lab, lesson, request, progress=None, until=lambda _: False):
         """What checking.run would say."""
@@ -234,3 +236,13 @@ def test_what_a_lesson_says_is_checked(lesson):
     assert "BPF.ksym (solutions/91-small/loader.py:4)" in beginning(found, "every BCC name").detail
     assert "BPF.sym" in beginning(found, "every taught name").detail
     assert "hint 3 of step 1 holds" in beginning(found, "no answer stands").detail
+
+
+def test_steps_and_mutants_share_a_guest_and_what_they_are_measured_by_has_its_own(lesson, monkeypatch):
+    lab, labs = Lab(), []
+    monkeypatch.setattr(
+        checking, "run", lambda where, *rest, **more: labs.append(where) or lab.run(where, *rest, **more)
+    )
+    proving.check_in_lab([lesson], lambda: lab, 1, lambda finding: None)
+    assert [type(where).__name__ for where in labs] == ["Lab", "Lab", "Lab", "SharedLab", "SharedLab"]
+    assert labs[3] is labs[4]

@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import GuestLost
 from harness.guest.wire import Kind, encode, encode_json
-from harness.lab.machine import Channel
+from harness.lab.machine import CONSOLE_TAIL, Channel, essential
 
 
 @pytest.fixture
@@ -49,3 +49,10 @@ def test_the_end_of_the_stream_and_nonsense_are_a_lost_guest(ends):
     guest.close()
     with pytest.raises(GuestLost, match="ended"):
         channel.receive(1)
+
+
+def test_what_the_kernel_said_of_its_end_is_not_lost_behind_its_registers():
+    panic = "[   43.9] Kernel panic - not syncing: sysrq triggered crash"
+    registers = [f"[   43.9] R{number}: 0000000000000000" for number in range(CONSOLE_TAIL + 5)]
+    assert essential(["[    1.0] booting", panic, *registers]) == [panic, *registers[5:]]
+    assert essential([panic]) == [panic]

@@ -1,11 +1,14 @@
 """The half of the author's check that needs guests: stubs red, solutions green, each step and each mutant proven.
 
 The solution's green run of all tests is the one that everything else of the same check refers to: a mutant counts as
-killed by a test that passed there, so that each mutant costs one guest, which runs that test alone.
+killed by a test that passed there, so that each mutant costs one run, of that test alone. Steps and mutants follow one
+another in a guest; what they are measured by, the solution, the stub and the oracle, runs in guests of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +23,7 @@ from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
 from harness.guest import LEARNERS_TEST
 from harness.lab.guest import Lab
+from harness.lab.shared import SharedLab
 from harness.learner import judge
 from harness.results import checking
 from harness.results.checking import Results, TestResult
@@ -30,13 +34,35 @@ Reference = Future[Results]
 
 @dataclass(frozen=True)
 class Job:
-    """One check in a guest of its own."""
+    """One check."""
 
     lesson: Lesson
     what: str
     check: Callable[[Lab], Finding]
+    fresh: bool = True
+    """In a guest of its own; else in one that others had before."""
     alone: bool = False
     """It needs the machine to itself."""
+
+
+class Labs(contextlib.ExitStack):
+    """The labs of the threads that work side by side: to each a shared one, and fresh ones as needed."""
+
+    def __init__(self, new_lab: Callable[[], Lab]) -> None:
+        super().__init__()
+        self._new_lab = new_lab
+        self._mine = threading.local()
+
+    def lab(self, fresh: bool) -> Lab:
+        """A fresh lab, for which this thread's shared guest ends; or the shared one."""
+        shared: SharedLab | None = getattr(self._mine, "shared", None)
+        if fresh:
+            if shared:
+                shared.close()
+            return self._new_lab()
+        if shared is None:
+            shared = self._mine.shared = self.enter_context(SharedLab(self._new_lab()))
+        return shared
 
 
 def check_in_lab(
@@ -46,9 +72,9 @@ def check_in_lab(
     jobs = [job for lesson in chosen for job in jobs_of(lesson)]
     found = []
     for alone, workers in ((False, guests), (True, 1)):
-        with ThreadPoolExecutor(workers) as pool:
+        with Labs(new_lab) as labs, ThreadPoolExecutor(workers) as pool:
             # Jobs begin in order, so that a solution's run has begun before anything waits for it.
-            for finding in pool.map(partial(_done, new_lab), [job for job in jobs if job.alone is alone]):
+            for finding in pool.map(partial(_done, labs), [job for job in jobs if job.alone is alone]):
                 say(finding)
                 found.append(finding)
     return found
@@ -65,15 +91,16 @@ def jobs_of(lesson: Lesson) -> Iterator[Job]:
         yield Job(lesson, "oracle", partial(_oracle, lesson))
     for step in lesson.steps:
         check = _own_test if step.mutant else _step_is_proven
-        yield Job(lesson, f"step {step.number}", partial(check, lesson, step, reference))
+        yield Job(lesson, f"step {step.number}", partial(check, lesson, step, reference), fresh=False)
     for mutant in mutants.load(lesson):
-        yield Job(lesson, f"mutant {mutant.name}", partial(_mutant, lesson, mutant, reference), mutant.alone)
+        check_it = partial(_mutant, lesson, mutant, reference)
+        yield Job(lesson, f"mutant {mutant.name}", check_it, fresh=False, alone=mutant.alone)
 
 
-def _done(new_lab: Callable[[], Lab], job: Job) -> Finding:
+def _done(labs: Labs, job: Job) -> Finding:
     begin = time.monotonic()
     try:
-        finding = job.check(new_lab())
+        finding = job.check(labs.lab(job.fresh))
     except (LabError, UsageError) as error:
         fault = "the lab: " if isinstance(error, LabError) else ""
         finding = Finding(job.lesson.name, job.what, False, f"{fault}{error}")

@@ -91,6 +91,7 @@ class Agent:
             "settle": self._settle,
             "spawn": self._spawn,
             "signal": self._signal,
+            "end": self._end,
             "fetch": self._fetch,
             "window": self._resize,
         }
@@ -131,6 +132,12 @@ class Agent:
     def _signal(self, request: dict[str, Any]) -> None:
         if self._child:
             self._child.signal(request["number"])
+
+    def _end(self, _: dict[str, Any]) -> None:
+        """End the run, if there is one: the next may begin when this is answered."""
+        self._end_child()
+        self._child = None
+        self.answer(event="ended")
 
     def _resize(self, request: dict[str, Any]) -> None:
         if self._child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from harness.guest.settings import SETTINGS, Settings
 def run(request: dict[str, Any], report_fd: int) -> int:
     """Run the test files of `request`; the exit status is pytest's own."""
     random.seed(os.urandom(16))
+    # A later run in this guest may bring another file of the same size in the same second.
+    sys.dont_write_bytecode = True
     settings = Settings(
         code=Path(request["code"]),
         wanted=frozenset(request["wanted"]),

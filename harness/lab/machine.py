@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import selectors
 import signal
 import socket
@@ -22,6 +23,8 @@ from harness.lab import qemu
 from harness.lab.disk import Disk
 
 CONSOLE_TAIL = 30
+FAULT = re.compile(r"Kernel panic|BUG: |Oops: |Out of memory: ")
+"""How the kernel's own report of a fault begins (kernel/panic.c, dumpstack.c, mm/oom_kill.c, Linux 6.12)."""
 TAR_PIECE = 1 << 20
 SEND_TIMEOUT_S = 60
 
@@ -184,4 +187,10 @@ def _tail(fd: int) -> Iterator[str]:
         text = os.pread(fd, 1 << 16, max(0, size - (1 << 16))).decode(errors="replace")
     except OSError:
         return
-    yield from [line.rstrip() for line in text.splitlines() if line.strip()][-CONSOLE_TAIL:]
+    yield from essential([line.rstrip() for line in text.splitlines() if line.strip()])
+
+
+def essential(console: list[str]) -> list[str]:
+    """The last lines, and before them what the kernel said first of its end: a dump of registers can hide that."""
+    earlier, last = console[:-CONSOLE_TAIL], console[-CONSOLE_TAIL:]
+    return [line for line in earlier if FAULT.search(line)] + last
