@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-MODULES = ("bcc", "pytest", "pytest_timeout", "_pytest.assertion.rewrite", "harness.guest.runner")
-"""Imported by the agent, so that each run is a fork away from running."""
+MODULES = ("bcc", "pytest", "pytest_timeout", "pdb", "difflib", "harness.guest.runner")
+"""Imported by the agent, with all of pytest's own plug-ins, so that each run is a fork away from running."""
 
 COMPILE = """
 import time
@@ -27,11 +27,18 @@ def warm() -> dict[str, Any]:
     if os.getpid() == 1:  # the guest's own kernel, nobody else's: count each program's runs
         Path("/proc/sys/kernel/bpf_stats_enabled").write_text("1")
     begin = time.monotonic()
-    for name in MODULES:
+    for name in (*MODULES, *(f"_pytest.{plugin}" for plugin in _plugins())):
         importlib.import_module(name)
     imported = time.monotonic() - begin
     compiles = [_compile_once() for _ in range(2)]
     return {"import_s": imported, "compile_s": compiles[-1]}
+
+
+def _plugins() -> tuple[str, ...]:
+    """Those that pytest would otherwise import at the start of each run (_pytest/config/__init__.py, pytest 9.0)."""
+    from _pytest.config import default_plugins
+
+    return default_plugins
 
 
 def _compile_once() -> float:
