@@ -1,6 +1,7 @@
 """A small course of its own, on which the harness can be tried without compiling anything."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.measure import interrupts
+
+# A shell that starts these tests in its background lets them ignore Ctrl-C, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LESSON = "lessons/90-small"
 TOML = """\

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.course import catalog, stubs
+from harness.errors import UsageError
 from harness.learner import hints, progress, reset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,6 +88,22 @@ def test_what_an_older_version_wrote_is_read(lesson):
     progress.note_check(lesson, "red", 1, "2026-01-02T00:00:00")
     data = json.loads(path.read_text())
     assert (data["version"], data["lessons"]["small"]["was_done"]) == (progress.VERSION, True)
+
+
+def test_progress_that_may_not_be_read_or_written_is_a_sentence_with_its_path(lesson):
+    path = progress.folder(lesson.root) / "progress.json"
+    path.mkdir()
+    for use in (progress.standing, lambda lesson: progress.note_hint(lesson, 1, 1)):
+        with pytest.raises(UsageError, match=f"{path}: Is a directory") as caught:
+            use(lesson)
+        assert caught.value.remedy == "ls -la .workbook"
+    path.rmdir()
+    progress.note_hint(lesson, 1, 1)
+    path.parent.rename(lesson.root / "moved")
+    (lesson.root / ".workbook").write_text("mine")
+    with pytest.raises(UsageError, match="File exists"):
+        progress.standing(lesson)
+    assert (lesson.root / ".workbook").read_text() == "mine"
 
 
 STRANGE = {"verdict": None, "steps_done": "two", "was_done": "yes", "when": 5, "hints": ["a"], "begun": {}}

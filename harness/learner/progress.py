@@ -14,9 +14,11 @@ from typing import Any
 import filelock
 
 from harness.course.catalog import Lesson
+from harness.errors import UsageError
 
 FOLDER = ".workbook"
 """In the checkout, ignored by git: progress, and what `reset` kept."""
+FILE = "progress.json"
 VERSION = 1
 
 
@@ -47,8 +49,9 @@ def folder(root: Path) -> Path:
 
 
 def standing(lesson: Lesson) -> Standing:
-    """What is remembered of `lesson`."""
-    return _standing(_read(_file(lesson.root)).get("lessons", {}).get(lesson.slug))
+    """What is remembered of `lesson`; UsageError where the file may not be read."""
+    with _named_where_it_fails(lesson.root):
+        return _standing(_read(_file(lesson.root)).get("lessons", {}).get(lesson.slug))
 
 
 def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str) -> None:
@@ -72,8 +75,8 @@ def note_hint(lesson: Lesson, step: int, level: int) -> None:
 @contextlib.contextmanager
 def _entry(lesson: Lesson) -> Iterator[dict[str, Any]]:
     """The lesson's entry, to be changed in place; all that is not known here is kept as it is."""
-    path = _file(lesson.root)
-    with filelock.FileLock(path.with_suffix(".lock")):
+    path = lesson.root / FOLDER / FILE
+    with _named_where_it_fails(lesson.root), filelock.FileLock(_file(lesson.root).with_suffix(".lock")):
         data = _read(path)
         data.setdefault("version", VERSION)
         yield _dictionary(data.setdefault("lessons", {}), lesson.slug)
@@ -95,7 +98,19 @@ def _text(entry: dict[str, Any], name: str) -> str:
 
 
 def _file(root: Path) -> Path:
-    return folder(root) / "progress.json"
+    return folder(root) / FILE
+
+
+@contextlib.contextmanager
+def _named_where_it_fails(root: Path) -> Iterator[None]:
+    """A file of another owner, a full disk: a sentence with the path, and nothing is overwritten."""
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or root / FOLDER
+        raise UsageError(
+            f"your progress cannot be kept: {path}: {error.strerror or error}", remedy=f"ls -la {FOLDER}"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -134,7 +149,7 @@ def _standing(entry: Any) -> Standing:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path`: after a crash at any moment it holds either the old bytes or the new ones, all of them."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
