@@ -139,6 +139,15 @@ def test_the_pages_command_fills_what_it_was_asked_for(course, named, filled):
 
 
 @pytest.mark.guest
+def test_a_program_in_the_guest_inherits_a_small_environment():
+    seen = workbook("lab", "exec", "--", "env")
+    names = {line.partition("=")[0] for line in seen.stdout.splitlines()}
+    known = {"HOME", "LANG", "PATH", "PWD", "OLDPWD", "SHLVL", "TERM"}
+    ours = {"PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED", "WORKBOOK_ARTEFACTS"}
+    assert names - {"NO_COLOR"} == known | ours
+
+
+@pytest.mark.guest
 def test_a_command_in_the_lab_has_its_input_output_and_exit_status():
     seen = workbook("lab", "exec", "--", "sh", "-c", "cat; echo oops >&2; exit 7", given="hello\n")
     assert (seen.returncode, seen.stdout, seen.stderr) == (7, "hello\n", "oops\n")

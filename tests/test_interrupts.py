@@ -15,10 +15,10 @@ def once(tmp_path, monkeypatch):
     """Interrupt a Python program once, when it has printed that it is there."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def interrupt(program):
+    def interrupt(program, up=b""):
         script = tmp_path / "program.py"
         script.write_text(program)
-        command = interrupts.Command((sys.executable, str(script)), frozenset({7}))
+        command = interrupts.Command((sys.executable, str(script)), frozenset({7}), up)
         (done,) = interrupts.interrupt([command], tmp_path, 1, 12, seed=1, say=lambda one: None)
         return done
 
@@ -33,6 +33,12 @@ WAIT = "import signal, sys, time\ntry:\n    time.sleep(99)\nexcept KeyboardInter
 def test_a_program_that_ends_quietly_has_no_fault(once):
     assert once(WAIT).faults == ()
     assert once("raise SystemExit(7)").faults == ()
+
+
+def test_a_traceback_of_a_program_that_was_starting_is_not_ours(once):
+    program = "import time\ndef start():\n    time.sleep(99)\ndef work():\n    time.sleep(99)\n"
+    assert once(program + "start()\n", up=b"in work\r\n").faults == ()
+    assert once(program + "work()\n", up=b"in work\r\n").faults == ("printed a traceback",)
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.guest import silent
+from harness.guest import objects, silent
 
 COMPILE_DEADLINE_S = 240
 """Seconds for compiling and loading, before those for running begin; headers can take 25, a long verification 50."""
+SETUP_DEADLINE_S = 120
+"""Seconds for what a script does between compiling and attaching: a long verification, a look through all symbols."""
+BUSY = 0.5
+"""A script that uses more than this share of a processor, and has attached nothing, is still setting up."""
 GRACE_S = 5
 SOURCE_BEGIN = "#if defined(BPF_LICENSE)\n"
 SOURCE_END = "#include <bcc/footer.h>\n"
@@ -138,30 +142,39 @@ def _wait(
 ) -> tuple[int, dict[str, Any]]:
     """Until the child ends; after its time it is interrupted, then killed. Its status, and a last look at it alive."""
     end, asked, seen = time.monotonic() + deadline_s, False, dict[str, Any]()
-    running_since: float | None = None
+    loaded, running_s, last, used_s = False, 0.0, time.monotonic(), 0.0
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             return os.waitstatus_to_exitcode(status), seen
-        now = time.monotonic()
-        if running_since is None and _is_running(folder):
-            running_since = now
-        over = now > end or (seconds and running_since is not None and now > running_since + seconds)
-        if over and not asked:
-            seen = look(pid) if running_since is not None else {}
+        now, before_s, used_s = time.monotonic(), used_s, _used_s(pid)
+        if not loaded and _is_loaded(folder):
+            loaded = True
+            end = min(end, now + SETUP_DEADLINE_S + seconds) if seconds else end
+        if loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
+            running_s += now - last
+        last = now
+        if (now > end or 0 < seconds < running_s) and not asked:
+            seen = look(pid) if loaded else {}
             asked, end = True, time.monotonic() + GRACE_S
             os.kill(pid, signal.SIGINT)
         elif asked and now > end:
             os.killpg(pid, signal.SIGKILL)
-        if seconds and running_since is not None and not asked:
+        if seconds and loaded and not asked:
             _stir()
         time.sleep(0.05)
 
 
-def _is_running(folder: Path) -> bool:
-    """Whether the child has loaded a program, so that its seconds count."""
+def _used_s(pid: int) -> float:
+    """Seconds of processor time that a process has used (proc(5), /proc/PID/stat)."""
+    fields = (objects.PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _is_loaded(folder: Path) -> bool:
+    """Whether the child has compiled its programs, and may be asked about them."""
     try:
         record = json.loads((folder / "record.json").read_text())
     except (OSError, ValueError):

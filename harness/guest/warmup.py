@@ -30,6 +30,7 @@ def warm() -> dict[str, Any]:
     for name in (*MODULES, *(f"_pytest.{plugin}" for plugin in _plugins())):
         importlib.import_module(name)
     imported = time.monotonic() - begin
+    _forget_screen()
     compiles = [_compile_once() for _ in range(2)]
     return {"import_s": imported, "compile_s": compiles[-1]}
 
@@ -39,6 +40,13 @@ def _plugins() -> tuple[str, ...]:
     from _pytest.config import default_plugins
 
     return default_plugins
+
+
+def _forget_screen() -> None:
+    """readline, which is among them, tells the C environment a size of the screen; programs would inherit it."""
+    for name in ("LINES", "COLUMNS"):
+        if name not in os.environ:
+            os.unsetenv(name)
 
 
 def _compile_once() -> float:
