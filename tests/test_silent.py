@@ -127,7 +127,7 @@ def test_a_lesson_whose_filter_drops_all_is_told_so(tmp_path):
 
 @pytest.mark.guest
 def test_the_cause_of_each_silent_script_is_named():
-    seen = workbook("explain", "--seconds", "3", "--json", *(f"tests/silent/{name}.py" for name in CASES))
+    seen = workbook("explain", "--seconds", "1", "--json", *(f"tests/silent/{name}.py" for name in CASES))
     found = dict(zip(CASES, map(json.loads, seen.stdout.splitlines()), strict=True))
     assert {name: one["rule"] for name, one in found.items()} == {name: rule for name, (rule, _) in CASES.items()}
     for name, (_, text) in CASES.items():

@@ -68,7 +68,8 @@ def cause(facts: Facts) -> Cause | None:
 def _not_attached(facts: Facts) -> Cause | None:
     if not facts["programs"]:
         text = "No BPF program is loaded in this process."
-        return Cause("not-attached", text, "Keep the BPF object in a variable as long as it should work.")
+        advice = "BCC loads a function when it is attached, and unloads it at cleanup() or at the end of a `with`."
+        return Cause("not-attached", text, advice)
     if any(one["type"] == PROG_ARRAY for one in facts["maps"]):  # its programs are reached by tail calls
         return None
     attached = {found["program"] for found in facts["attachments"]}

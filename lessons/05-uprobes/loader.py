@@ -51,6 +51,8 @@ def find(library: str, function: str, pid: int) -> bytes:
     path = library.encode() if "/" in library else BPF.find_library(library.encode(), pid)
     if path is None:
         raise LookupError(f"process {pid} has no library {library!r}: give its path")
+    if not Path(os.fsdecode(path)).exists():
+        raise LookupError(f"there is no file {library}")
     if not BPF.get_user_functions(path, b"^%s$" % function.encode()):
         raise LookupError(f"{path.decode()} has no function {function!r}")
     return path

@@ -159,7 +159,9 @@ def test_a_function_of_the_program_itself_is_seen(loader, bpf, built, program, c
 
 
 @pytest.mark.step(1)
-@pytest.mark.parametrize(("library", "function"), [("c", "no_such_function"), ("no_such_library", "atoi")])
+@pytest.mark.parametrize(
+    ("library", "function"), [("c", "no_such_function"), ("no_such_library", "atoi"), ("/no_such/file", "atoi")]
+)
 def test_what_is_missing_is_named(loader, bpf, program, library, function):
     child = program("calls", "atoi", "1")
     with pytest.raises(LookupError, match="no_such"):

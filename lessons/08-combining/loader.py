@@ -148,7 +148,7 @@ def counted() -> Iterator[None]:
 
 
 def overhead(bpf: BPF) -> tuple[int, int]:
-    """How often our programs ran inside counted(), and for how many nanoseconds in all (bpf(2), fdinfo)."""
+    """How often our programs ran inside counted(), and for how many nanoseconds in all (fdinfo, bpftool-prog(8))."""
     runs = took_ns = 0
     for program in bpf.funcs.values():
         info = dict(line.split(":\t", 1) for line in Path(f"/proc/self/fdinfo/{program.fd}").read_text().splitlines())

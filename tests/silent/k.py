@@ -17,7 +17,7 @@ int opened(struct pt_regs *ctx)
 """
 )
 begin = time.process_time()
-while time.process_time() < begin + 4:
+while time.process_time() < begin + 2:
     pass
 bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"open"), fn_name=b"opened")
 while True:

@@ -1,4 +1,4 @@
-"""Run a command; print how many children it made, and how many programs it became."""
+"""Run a command; print how many children it made (threads count too), and how many programs it became."""
 
 import subprocess
 import sys
