@@ -68,7 +68,7 @@ def cause(facts: Facts) -> Cause | None:
 def _not_attached(facts: Facts) -> Cause | None:
     if not facts["programs"]:
         text = "No BPF program is loaded in this process."
-        advice = "BCC loads a function when it is attached, and unloads it at cleanup() or at the end of a `with`."
+        advice = "Attach it: BCC loads a function then, and unloads it at cleanup() or at the end of a `with`."
         return Cause("not-attached", text, advice)
     if any(one["type"] == PROG_ARRAY for one in facts["maps"]):  # its programs are reached by tail calls
         return None

@@ -149,12 +149,13 @@ def _wait(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             return os.waitstatus_to_exitcode(status), seen
-        now, before_s, used_s = time.monotonic(), used_s, _used_s(pid)
-        if not loaded and _is_loaded(folder):
-            loaded = True
-            end = min(end, now + SETUP_DEADLINE_S + seconds) if seconds else end
-        if loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
-            running_s += now - last
+        now = time.monotonic()
+        if seconds and not asked:
+            before_s, used_s = used_s, _used_s(pid)
+            if not loaded and _is_loaded(folder):
+                loaded, end = True, min(end, now + SETUP_DEADLINE_S + seconds)
+            if loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
+                running_s += now - last
         last = now
         if (now > end or 0 < seconds < running_s) and not asked:
             seen = look(pid) if loaded else {}
@@ -162,15 +163,15 @@ def _wait(
             os.kill(pid, signal.SIGINT)
         elif asked and now > end:
             os.killpg(pid, signal.SIGKILL)
-        if seconds and loaded and not asked:
+        if loaded and not asked:
             _stir()
         time.sleep(0.05)
 
 
 def _used_s(pid: int) -> float:
-    """Seconds of processor time that a process has used (proc(5), /proc/PID/stat)."""
-    fields = (objects.PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor time that a process has used."""
+    user, system = objects.stat(pid)[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_loaded(folder: Path) -> bool:

@@ -116,6 +116,11 @@ def fdinfo(pid: int, fd: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+def stat(pid: int) -> list[str]:
+    """A process's state and what follows it (proc(5), /proc/PID/stat, field 3 on); OSError when it has ended."""
+    return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()  # its name may hold anything
+
+
 def program_ids(pid: int) -> set[int]:
     """Ids of the programs that the process holds open."""
     held = (fdinfo(pid, fd) for fd, what in files(pid) if what == "anon_inode:bpf-prog")

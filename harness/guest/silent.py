@@ -258,7 +258,7 @@ def is_below(pid: int, ancestor: int) -> bool:
     """Whether `ancestor` is a parent of `pid`, at any distance."""
     while pid > 1 and pid != ancestor:
         try:
-            pid = int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+            pid = int(objects.stat(pid)[1])
         except OSError:
             return False
     return pid == ancestor

@@ -1,4 +1,4 @@
-// How many children a process makes (threads count too), how many programs it becomes: two tracepoints that share one map.
+// How many children a process makes (threads count too), how many programs it becomes: two tracepoints, one map.
 
 struct count {
     u32 made;
