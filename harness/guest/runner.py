@@ -35,6 +35,7 @@ def run(request: dict[str, Any], report_fd: int) -> int:
         "-p", "no:cacheprovider",
         "--capture=no",
         "--continue-on-collection-errors",
+        "--no-header",  # nobody reads it, and to write it a second of imports is needed under TCG
         *request["options"],
         *request["tests"],
     ]  # fmt: skip

@@ -10,8 +10,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-MODULES = ("bcc", "pytest", "pytest_timeout", "pdb", "difflib", "harness.guest.runner")
-"""Imported by the agent, with all of pytest's own plug-ins, so that each run is a fork away from running."""
+MODULES = (
+    "bcc",
+    "pytest",
+    "pytest_timeout",
+    "_pytest._argcomplete",
+    "pdb",
+    "difflib",
+    "harness.guest.runner",
+    "harness.guest.measured",
+    "harness.guest.evidence",
+    "harness.guest.features",
+    "typer",
+    "typer.rich_utils",
+)
+"""Imported by the agent, with all of pytest's own plug-ins, so that each run is a fork away from running. What
+runs as a program of its own finds them compiled."""
 
 COMPILE = """
 import time
