@@ -78,6 +78,18 @@ def test_a_program_a_script_and_a_right_program_share_a_guest(tmp_path):
     assert code == 1
 
 
+def test_a_program_that_takes_the_lab_with_it_costs_only_its_own_answer(tmp_path):
+    (tmp_path / "crash.py").write_text("open('/proc/sysrq-trigger', 'w').write('c')\n")
+    (tmp_path / "wrong.bpf.c").write_text(WRONG)
+    code, found = explained(tmp_path, "crash.py", "wrong.bpf.c")
+    assert {name: (one["kind"], one["rule"]) for name, one in found.items()} == {
+        "crash.py": ("lab", ""),
+        "wrong.bpf.c": ("load", "null-check"),
+    }
+    assert "lost while this program ran" in found["crash.py"]["cause"]
+    assert code == 3
+
+
 @pytest.mark.parametrize(("text", "line", "cause"), [(WRONG, 10, "may be NULL"), (LARGE, 8, "512 bytes")])
 def test_pytest_tells_what_is_wrong_at_the_learners_line(course, text, line, cause):
     course.write("small.bpf.c", text)

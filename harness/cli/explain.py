@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from harness.cli.shared import Json, opened, out
+from harness.errors import LabError
 
 if TYPE_CHECKING:
     from harness.explain.explanation import Explanation
@@ -25,7 +26,9 @@ def explain(
     seconds: Annotated[float, typer.Option(help="how long a script runs in the lab")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Why a program does not compile, load, attach or run: cause, your own line, what to try. 0: nothing is wrong.
+    """Why a program does not compile, load, attach or run: cause, your own line, what to try.
+
+    Ends with 0 if nothing is wrong, 1 if something is, 3 if a program took the lab with it.
 
     Reads any log of the verifier or of BCC (- for standard input). A .bpf.c file is loaded
     in the lab, a BCC script (.py) runs there.
@@ -33,14 +36,14 @@ def explain(
     from harness.explain import show
     from harness.learner import explaining
 
-    wrong = False
+    kinds = set()
     for name, found in explaining.all_of(files, lambda: opened("vm"), seconds):
-        wrong |= found.kind != "ok"
+        kinds.add(found.kind)
         if as_json:
             typer.echo(json.dumps(found.data(name)))
         else:
             _print(name, found, show.place(found, Path.cwd()), show.body(found))
-    raise typer.Exit(1 if wrong else 0)
+    raise typer.Exit(LabError.exit_code if "lab" in kinds else 1 if kinds - {"ok"} else 0)
 
 
 def _print(name: str, found: Explanation, place: str, body: str) -> None:

@@ -21,7 +21,7 @@ class Explanation:
     """What is said of one failure; `rule` is empty where none fits or nothing is wrong."""
 
     kind: str
-    """compile, load, attach or run; silent: nothing came; ok: nothing is wrong; unknown: no rule fits."""
+    """compile, load, attach or run; silent: nothing came; ok: nothing is wrong; unknown: no rule fits; lab: it died."""
     rule: str = ""
     path: Path | None = None
     line: int | None = None

@@ -1,4 +1,4 @@
-// An event for each file that is deleted.
+// An event for each call of unlinkat: somebody wants to delete a file.
 
 #include <uapi/linux/ptrace.h>
 

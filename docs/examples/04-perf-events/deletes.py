@@ -1,4 +1,4 @@
-"""Which files a command deletes, printed as the events come. Run: workbook lab exec, as the lesson's page has it."""
+"""Which files a command wants to delete, as the events come. Run: workbook lab exec, as the lesson's page has it."""
 
 from __future__ import annotations
 
