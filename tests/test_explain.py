@@ -94,6 +94,22 @@ def test_words_of_the_verifier(message, rule):
     assert explain(of_log(log)).rule == rule
 
 
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("map_ptr", "a map"),
+        ("ctx, trusted_ptr_", "the context that the program is called with or trusted_ptr_"),
+        (
+            "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
+            "the address of something that the program may read: a variable of its own, a map's key or value, …",
+        ),
+    ],
+)
+def test_what_a_helper_wants_is_told_in_few_words(wanted, words):
+    log = f"0: (b7) r3 = 0  ; R3_w=0\nR3 type=scalar expected={wanted}\nprocessed 1 insns (limit 1000000)\n"
+    assert explain(of_log(log)).cause.endswith(f"a number, where it wants {words}.")
+
+
 def test_the_newer_form_gives_its_reason_and_its_suggestion():
     found = explain(of_log(NEWER))
     assert found.rule == "uninitialised"

@@ -13,6 +13,8 @@ from harness.explain.registers import TYPES
 from harness.explain.rules import Rule, rules
 
 UNKNOWN = "No rule explains this; the essential line is: {message}"
+KINDS_MAX = 3
+READABLE = "the address of something that the program may read: a variable of its own, a map's key or value, …"
 LOOK = "Search the web for that line; the whole log is below."
 
 
@@ -90,7 +92,7 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     found = {
         "message": finding.message, "function": "this program", "near": names.near(name, evidence, rule.id),
         "header": names.header_of(name), "got_words": _kind(groups.get("got", "")),
-        "wanted_words": " or ".join(_kind(one.strip()) for one in groups.get("wanted", "").split(",")),
+        "wanted_words": _kinds(groups.get("wanted", "")),
     } | groups  # fmt: skip
     if clang:
         found["near"] = f"; did you mean {clang}?"
@@ -121,6 +123,12 @@ def _clang_means(message: str) -> str:
     """The name that clang itself proposes."""
     found = re.search(r"did you mean '([^']+)'\?", message)
     return found[1] if found else ""
+
+
+def _kinds(wanted: str) -> str:
+    """What a helper takes. The long list stands for any memory it may read (mem_types in verifier.c, Linux 6.12)."""
+    names = [name.strip() for name in wanted.split(",")]
+    return READABLE if len(names) > KINDS_MAX else " or ".join(map(_kind, names))
 
 
 def _kind(name: str) -> str:
