@@ -1,5 +1,7 @@
 """`--lab host`: the very path that runs inside the guest, in place; shown inside a guest, a fine host for it."""
 
+import json
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -58,3 +60,11 @@ def test_a_host_that_cannot_run_lessons_is_refused_with_the_reason(monkeypatch):
 def test_an_ordinary_user_is_told_why_not(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert host.lacks() == ["programs are loaded as root"]
+
+
+def test_a_reason_is_told_once(monkeypatch):
+    answers = {"bcc": "no bcc", "compiler": "no module", "btf": "", "ringbuf": "no module"}
+    done = subprocess.CompletedProcess([], 0, json.dumps(answers), "")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(host.subprocess, "run", lambda *_, **__: done)
+    assert host.lacks() == ["no bcc", "no module"]

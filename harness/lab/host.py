@@ -40,7 +40,7 @@ def lacks() -> list[str]:
     if done.returncode != 0:
         return [done.stderr.strip()[-300:] or f"the question ended with status {done.returncode}"]
     answers: dict[str, str] = json.loads(done.stdout)
-    return [why for why in answers.values() if why]
+    return list(dict.fromkeys(filter(None, answers.values())))
 
 
 class HostLab:
