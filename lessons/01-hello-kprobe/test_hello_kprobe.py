@@ -1,5 +1,6 @@
 """Lesson 01: what a kprobe that says hello has to do."""
 
+import contextlib
 import os
 import threading
 from types import SimpleNamespace
@@ -128,6 +129,14 @@ def test_parse_passes_over_other_lines(loader, text):
     assert loader.parse(HEADER + text.encode()) is None
 
 
+@pytest.mark.step(3)
+def test_a_name_may_hold_any_byte(loader):
+    pid = None
+    with contextlib.suppress(UnicodeDecodeError):
+        pid = loader.parse(HEADER + b"hello from pid=12 comm=\xff\xfe").pid
+    assert pid == 12, "the line of a command whose name is no UTF-8 could not be read"
+
+
 @pytest.mark.step(4)
 def test_messages_stops_at_the_end_and_not_before(loader):
     lines = [
@@ -140,6 +149,19 @@ def test_messages_stops_at_the_end_and_not_before(loader):
     ]
     pids = [message.pid for message in loader.messages(lines, b"the end")]
     assert pids == [1, 2]
+
+
+@pytest.mark.step(4)
+def test_each_message_is_given_as_it_comes(loader):
+    read = []
+
+    def lines():
+        for pid in (1, 2):
+            read.append(pid)
+            yield HEADER + b"hello from pid=%d comm=a" % pid
+
+    first = next(iter(loader.messages(lines(), b"the end")))
+    assert (first.pid, read) == (1, [1]), "the first message, and the lines that were read before it was given"
 
 
 @pytest.mark.step(4)
@@ -165,3 +187,13 @@ def test_after_detach_nothing_is_printed(loader, bpf, kernel, workload, trace):
     take_off(bpf)
     assert printed == 0, f"{CALLS} calls after detach still printed {printed} lines"
     assert left == []
+
+
+@pytest.mark.step(5)
+def test_detach_takes_off_that_function_alone(loader, bpf, kernel):
+    before = kernel.kprobes()
+    other = loader.attach(bpf, "getpgid")
+    loader.detach(bpf, loader.attach(bpf, "getppid"))
+    left = kernel.kprobes() - before
+    take_off(bpf)
+    assert left == {other.decode(): 1}, "attached to getppid and getpgid, detached from getppid"

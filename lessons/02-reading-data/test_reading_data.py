@@ -240,6 +240,21 @@ def test_the_beginning_is_still_in_the_event(loader, attached, workload):
 
 
 @pytest.mark.step(5)
+def test_the_time_is_that_of_the_beginning(loader, attached, workload, eventually, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    child = workload(lambda: tried(fifo))  # waits inside openat for somebody who writes
+    pid = child.pid
+    child.start()
+    eventually(lambda: [e for e in loader.inside(attached) if e.pid == pid], "the call is inside openat")
+    between = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    os.close(os.open(fifo, os.O_WRONLY))
+    child.wait()
+    begun = [event.timestamp <= between for event in events_of(loader, attached, pid)]
+    assert begun == [True], "the timestamp is from before the call returned"
+
+
+@pytest.mark.step(5)
 def test_a_call_that_has_returned_is_inside_no_more(loader, attached, workload):
     child = workload(lambda: [tried("nothing") for _ in range(CALLS)])
     pid = child.pid

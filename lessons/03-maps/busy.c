@@ -1,5 +1,6 @@
-// busy THREADS CALLS: prints the number of getppid, waits for a byte on standard input, then calls getppid from
+// busy THREADS CALLS [FIRST]: prints the number of getppid, waits for a byte on standard input, then calls getppid from
 // THREADS threads, thread i on CPU i: CALLS times each, or (CALLS = 0) until standard input is closed. Prints the sum.
+// With FIRST that is the number printed, and each call has the next number, made by all threads at the same moment.
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -12,9 +13,19 @@
 
 #define THREADS_MAX 64
 
-static long calls;
+static long calls, threads, first;
 static atomic_bool stop;
+static atomic_long arrived;
 static pthread_barrier_t start;
+
+// Until every thread is at its call `turn`.
+static void meet(long turn)
+{
+    atomic_fetch_add(&arrived, 1);
+    for (long spins = 1; atomic_load(&arrived) < threads * (turn + 1); spins++)
+        if (spins % 1024 == 0)
+            sched_yield();
+}
 
 static void *work(void *cpu)
 {
@@ -27,7 +38,9 @@ static void *work(void *cpu)
         exit(2);
     pthread_barrier_wait(&start);
     while (calls ? done < calls : !atomic_load(&stop)) {
-        syscall(SYS_getppid);
+        if (first)
+            meet(done);
+        syscall(first ? first + done : SYS_getppid);
         done++;
     }
     return (void *)done;
@@ -36,15 +49,16 @@ static void *work(void *cpu)
 int main(int argc, char **argv)
 {
     pthread_t thread[THREADS_MAX];
-    long threads, sum = 0;
+    long sum = 0;
     void *done;
     char byte;
 
-    if (argc != 3 || (threads = atol(argv[1])) < 1 || threads > THREADS_MAX)
+    if (argc < 3 || argc > 4 || (threads = atol(argv[1])) < 1 || threads > THREADS_MAX)
         return 2;
     calls = atol(argv[2]);
+    first = argc == 4 ? atol(argv[3]) : 0;
     pthread_barrier_init(&start, NULL, threads);
-    printf("%d\n", SYS_getppid);
+    printf("%ld\n", first ? first : (long)SYS_getppid);
     fflush(stdout);
     if (read(0, &byte, 1) != 1)
         return 1;

@@ -12,6 +12,8 @@ import pytest
 CALLS = 23
 RACE = 100_003
 """Calls on each of two processors: enough that updates which are not atomic lose some, emulated processors too."""
+FIRSTS = 5003
+"""Numbers that two processors call for the first time at the same moment."""
 MANY_CALLS = 20_011
 FIRST_NUMBER = 100_000
 """No system call has this number, nor any above: the kernel counts the call all the same and answers ENOSYS."""
@@ -111,6 +113,15 @@ def test_two_processors_lose_no_call(loader, bpf, waiting):
     [made] = release(process)
     counted = loader.read(bpf, "counts").get(key, 0)
     assert counted == made == 2 * RACE, f"{made} calls made on two processors at once, {counted} counted"
+
+
+@pytest.mark.step(2)
+def test_two_processors_may_make_the_first_call_together(loader, bpf, waiting):
+    process, _ = waiting("busy", 2, FIRSTS, FIRST_NUMBER)
+    release(process)
+    counts = loader.read(bpf, "counts")
+    counted = Counter(calls for key, calls in counts.items() if key.pid == process.pid and key.number >= FIRST_NUMBER)
+    assert counted == {2: FIRSTS}, "how many numbers were counted how often; all were called twice, at the same moment"
 
 
 @pytest.mark.step(3)

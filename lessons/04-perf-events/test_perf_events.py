@@ -262,6 +262,33 @@ def test_collect_never_waits_for_ever(loader):
 
 
 @pytest.mark.step(3)
+def test_collect_does_not_wait_where_all_is_done(loader):
+    waits = []
+    bpf = SimpleNamespace(
+        perf_buffer_poll=lambda timeout=-1: waits.append(timeout),
+        perf_buffer_consume=lambda: None,
+    )
+    loader.collect(loader.Stream(bpf), lambda: True)
+    assert [wait for wait in waits if wait] == [], "done() was true before the first wait"
+
+
+@pytest.mark.step(3)
+def test_an_error_ends_the_waiting(loader):
+    waits = []
+    answers = iter([False] * 3 + [True] * 9)
+
+    def poll(timeout=-1):
+        waits.append(timeout)
+        opened.error = LookupError("from the callback")
+
+    opened = loader.Stream(SimpleNamespace(perf_buffer_poll=poll, perf_buffer_consume=lambda: None))
+    with pytest.raises(LookupError):
+        loader.collect(opened, lambda: next(answers))
+    waited = len([wait for wait in waits if wait])
+    assert waited == 1, f"a callback failed in the first wait; {waited} waits were made"
+
+
+@pytest.mark.step(3)
 def test_collect_raises_what_a_callback_raised(loader, bpf, stream, chain, monkeypatch):
     def broken(data):
         raise LookupError("from the callback")

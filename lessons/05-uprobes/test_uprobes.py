@@ -5,10 +5,12 @@ import os
 import subprocess
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
 CALLS = 23
+TEXT_MAX = 35
 PYTHON = """
 import sys
 print("ready", flush=True)
@@ -138,6 +140,17 @@ def test_both_probes_are_in_the_library_of_the_process(loader, bpf, program):
 
 
 @pytest.mark.step(1)
+def test_the_return_is_probed_first(loader, program):
+    order = []
+    bpf = SimpleNamespace(
+        attach_uprobe=lambda *_, **named: order.append("entry"),
+        attach_uretprobe=lambda *_, **named: order.append("return"),
+    )
+    loader.attach(bpf, "c", "atoi", program("calls", "atoi", "1").pid)
+    assert order == ["return", "entry"], "a call that begins between the two would be an entry without a return"
+
+
+@pytest.mark.step(1)
 def test_only_that_process_is_seen(loader, bpf, program, calls_of):
     numbers = [str(n) for n in range(CALLS)]
     child, other = program("calls", "atoi", *numbers), program("calls", "atoi", *numbers)
@@ -213,6 +226,16 @@ def test_a_call_within_a_call_has_a_latency_of_its_own(loader, bpf, program, cal
 
 
 @pytest.mark.step(5)
+def test_each_call_has_its_first_argument(loader, bpf, built, program, calls_of, rng):
+    names = ["".join(rng.choices("abcdefgh", k=length)) for length in (1, 16, 17, TEXT_MAX, TEXT_MAX + 1, 60)]
+    child = program("calls", "weigh", *names)
+    loader.attach(bpf, str(built["calls"]), "weigh", child.pid)
+    child.run()
+    texts = sorted(call.text for call in calls_of(child.pid))
+    assert texts == sorted(name[:TEXT_MAX] for name in names), f"right: the arguments, up to {TEXT_MAX} bytes each"
+
+
+@pytest.mark.step(5)
 def test_two_threads_have_latencies_of_their_own(loader, bpf, program, calls_of):
     child = program("search", "threads")
     loader.attach(bpf, "c", "bsearch", child.pid)
@@ -230,6 +253,19 @@ def test_a_return_without_an_entry_has_no_latency(loader, bpf, program, calls_of
     assert latencies == [0] * CALLS, f"no probe saw the {CALLS} entries, so each latency is unknown, which is 0"
 
 
+def raw_audits(bpf):
+    """From now on the table `audits` keeps each event's bytes, in `.raw`."""
+    table = bpf["audits"]
+    event, table.raw = table.event, []
+
+    def kept(data):
+        found = event(data)
+        table.raw.append(bytes(found))
+        return found
+
+    table.event = kept
+
+
 @pytest.fixture(scope="module")
 def audited(loader):
     """Two Python processes, one of them probed: compiled once, as the context belongs to a process."""
@@ -237,6 +273,7 @@ def audited(loader):
     with closing(Program(python, "-c", PYTHON)) as child, closing(Program(python, "-c", PYTHON)) as other:
         bpf, context = loader.load_audit(child.pid)
         events = []
+        raw_audits(bpf)
         loader.listen_audit(bpf, events.append)
         yield bpf, events, child, other
         bpf.cleanup()
@@ -272,3 +309,10 @@ def test_each_audit_event_of_that_process_is_seen(audit):
 def test_the_audit_events_have_their_names(audit):
     _, of_child, names = audit()
     assert sorted(event.name for event in of_child) == sorted(names)
+
+
+@pytest.mark.step(7)
+def test_nothing_behind_a_name_comes_along(audited, audit):
+    audit()
+    texts = [raw[4:].split(b"\0", 1) for raw in audited[0]["audits"].raw]
+    assert [text for text, *behind in texts if any(b"".join(behind))] == [], "behind these names stood more than zeros"

@@ -6,10 +6,12 @@ another one runs on its CPU (kernel/trace/bpf_trace.c, bpf_prog_active).
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import resource
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -20,6 +22,8 @@ TIMES = 23
 OURS, THEIRS = 0, 1
 HEADERS = 14 + 20 + 8
 """Bytes before a datagram's own: Ethernet, IPv4, UDP."""
+SIOCSIFNAME, SIOCSIFFLAGS, IFF_UP = 0x8923, 0x8914, 1
+"""netdevice(7); linux/sockios.h"""
 
 
 @pytest.fixture(scope="module")
@@ -309,3 +313,22 @@ def test_bytes_are_summed_by_process_and_device(loader, bpf, workload, rng):
     receiver.close()
     sent = {who: total for who, total in loader.sent(bpf).items() if who.pid in pids}
     assert sent == expected, f"each sent {TIMES} datagrams; every one is {HEADERS} bytes longer with its headers"
+
+
+@pytest.mark.step(6)
+def test_a_device_has_its_own_name(loader, bpf, workload, rng):
+    name = b"lab" + bytes(rng.choices(b"abcdefgh", k=8))
+
+    def send():
+        os.unshare(os.CLONE_NEWNET)  # a network of its own, whose loopback device may have any name
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            fcntl.ioctl(sender, SIOCSIFNAME, struct.pack("16s16s", b"lo", name))
+            fcntl.ioctl(sender, SIOCSIFFLAGS, struct.pack("16sh", name, IFF_UP))
+            for _ in range(TIMES):
+                sender.sendto(b"!", ("127.0.0.1", 9))
+
+    child = workload(send)
+    pid = child.pid
+    child.run()
+    devices = [who.device for who in loader.sent(bpf) if who.pid == pid]
+    assert devices == [name.decode()], "left: where the bytes were counted; right: where they were sent"

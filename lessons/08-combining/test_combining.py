@@ -19,6 +19,7 @@ class Tree:
     def __init__(self, program):
         self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self.pid = self._process.pid
+        self.do(b"?")  # Popen returns within the exec, before its tracepoint
 
     def do(self, letter, answers=1):
         """Send a letter; the number it answers, or a list of several."""

@@ -67,6 +67,9 @@ int main(int argc, char **argv)
         answer(getpid()); // after an exec of itself
     while (read(0, &letter, 1) == 1) {
         switch (letter) {
+        case '?': // it is there
+            answer(getpid());
+            break;
         case 'f': // a child that waits
             pid = child();
             if (pid == 0)

@@ -45,7 +45,7 @@ def attach(bpf: BPF, syscall: str) -> bytes:
 
 
 def parse(line: bytes) -> Message | None:
-    """The message in a line of trace_pipe, or None when the line is not ours."""
+    """The message in a line of trace_pipe, or None when the line is not ours. A command's name may hold any byte."""
     # TODO 3: search the line with LINE; turn its two groups into a Message
     found = LINE.search(line)
     if found is None:
