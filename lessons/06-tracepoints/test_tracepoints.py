@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 
 TIMES = 23
+NAME_MAX = 127
+"""Bytes of a file name that fit into 128 with the zero that ends it."""
 OURS, THEIRS = 0, 1
 HEADERS = 14 + 20 + 8
 """Bytes before a datagram's own: Ethernet, IPv4, UDP."""
@@ -37,7 +39,14 @@ def bpf(loader):
 @pytest.fixture(scope="module")
 def opens_of(loader, bpf):
     """opens_of(pid): the opens of a process that has ended."""
-    told = []
+    told, raw, table = [], [], bpf["opens"]
+    event = table.event
+
+    def kept(data):
+        raw.append(bytes(event(data)))
+        return event(data)
+
+    table.event = kept
     loader.watch_opens(bpf, told.append)
 
     def until_now(pid):
@@ -47,7 +56,15 @@ def opens_of(loader, bpf):
             bpf.perf_buffer_poll(timeout=0)
         return [event for event in told if event.pid == pid]
 
+    until_now.raw = raw
     return until_now
+
+
+def in_a_thread(function):
+    """Call `function` in a thread of its own."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
 
 
 class Watched:
@@ -178,13 +195,28 @@ def test_each_open_names_process_and_file(loader, opens_of, workload, rng):
 
 
 @pytest.mark.step(2)
-def test_a_thread_opens_for_its_process(opens_of, workload):
-    def in_a_thread():
-        thread = threading.Thread(target=lambda: os.close(os.open("/dev/null", os.O_RDONLY)))
-        thread.start()
-        thread.join()
+def test_a_long_name_is_cut_and_brings_nothing_along(opens_of, workload):
+    names = [
+        f"/no/{letter * length}" for letter, length in zip("abcd", (1, NAME_MAX - 4, NAME_MAX - 3, 200), strict=True)
+    ]
 
-    child = workload(in_a_thread)
+    def open_all():
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.open(name, os.O_RDONLY)
+
+    child = workload(open_all)
+    pid = child.pid
+    child.run()
+    told = sorted(event.name for event in opens_of(pid))
+    behind = [raw[20:] for raw in opens_of.raw if any(raw[20:].partition(b"\0")[2])]
+    assert told == [name[:NAME_MAX] for name in names], f"right: the names, up to {NAME_MAX} bytes of each"
+    assert behind == [], "behind the zero that ends these names stood more than zeros"
+
+
+@pytest.mark.step(2)
+def test_a_thread_opens_for_its_process(opens_of, workload):
+    child = workload(lambda: in_a_thread(lambda: os.close(os.open("/dev/null", os.O_RDONLY))))
     pid = child.pid
     child.run()
     names = [event.name for event in opens_of(pid)]
@@ -304,7 +336,7 @@ def test_bytes_are_summed_by_process_and_device(loader, bpf, workload, rng):
                 for size in sizes:
                     sender.sendto(bytes(size), address)
 
-        child = workload(send)
+        child = workload(lambda send=send: in_a_thread(send))
         expected[loader.Sender(child.pid, child.comm, "lo")] = sum(sizes) + TIMES * HEADERS
         children.append(child)
     pids = {child.pid for child in children}

@@ -1,5 +1,6 @@
 """Lesson 07: what a profiler that samples stacks has to do."""
 
+import contextlib
 import errno
 import json
 import math
@@ -226,6 +227,16 @@ def test_each_address_of_a_stack_is_named(loader, bpf, profile):
     innermost_first = [f"{address:x}" for address in bpf["stacks"].walk(number)]
     named = loader.functions(bpf, number, lambda address: b"%x" % address)
     assert named == innermost_first[::-1]
+
+
+@pytest.mark.step(5)
+def test_a_name_is_one_frame_whatever_it_holds(loader, bpf, profile):
+    number = next(sample.user for sample in of_mode(profile, "work") if sample.user >= 0)
+    named = []
+    with contextlib.suppress(UnicodeDecodeError):
+        named = loader.functions(bpf, number, lambda address: b"operator;\xff")
+    frames = [name for name in named if ";" not in name]
+    assert len(frames) == len(list(bpf["stacks"].walk(number))), f"a name with a semicolon, no UTF-8, gave {named}"
 
 
 @pytest.mark.step(5)

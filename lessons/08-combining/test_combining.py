@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,40 @@ def test_a_child_that_is_born_later_is_followed(loader, bpf, tree):
     assert set(followed(bpf)) == {root.pid, child, one, two}, "these are in the map, and these were born"
     assert followed(bpf)[child].parent == root.pid
     assert followed(bpf)[child].pid == child
+
+
+@pytest.mark.step(2)
+def test_a_child_has_a_name_and_a_time_from_its_birth_on(loader, bpf, tree):
+    root = tree()
+    loader.follow(bpf, root.pid)
+    before_ns = time.monotonic_ns()
+    child = root.do(b"f")
+    known, after_ns = followed(bpf)[child], time.monotonic_ns()
+    assert known.comm.decode() == Path(f"/proc/{child}/comm").read_text().rstrip("\n")
+    assert before_ns <= known.start_ns <= after_ns, f"born between {before_ns} and {after_ns} ns"
+
+
+@pytest.mark.step(2)
+def test_a_child_that_is_born_while_follow_looks_is_followed(loader, bpf, tree, monkeypatch):
+    root, look, born = tree(), loader.children, []
+
+    def look_and_see_one_born(pid):
+        found = look(pid)
+        if not born:
+            born.append(root.do(b"f"))
+        return found
+
+    monkeypatch.setattr(loader, "children", look_and_see_one_born)
+    loader.follow(bpf, root.pid)
+    assert set(followed(bpf)) == {root.pid, *born}, "a child was born after its parent's children had been looked up"
+
+
+@pytest.mark.step(2)
+def test_the_parent_of_a_thread_s_child_is_the_process(loader, bpf, tree):
+    root = tree()
+    loader.follow(bpf, root.pid)
+    child = root.do(b"b")
+    assert followed(bpf)[child].parent == root.pid
 
 
 @pytest.mark.step(2)

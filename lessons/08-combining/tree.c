@@ -44,6 +44,18 @@ static pid_t child(void)
     return pid;
 }
 
+static void *child_of_a_thread(void *unused)
+{
+    pid_t pid = child();
+
+    (void)unused;
+    if (pid)
+        answer(pid);
+    for (;;)
+        pause();
+    return NULL;
+}
+
 static void open_and_call(const char *path)
 {
     for (int i = 0; i < CALLS; i++) {
@@ -76,6 +88,10 @@ int main(int argc, char **argv)
                 for (;;)
                     pause();
             answer(pid);
+            break;
+        case 'b': // the same, from a thread that waits
+            if (pthread_create(&thread, NULL, child_of_a_thread, NULL))
+                return 1;
             break;
         case 'g': // a child that has a child
             pid = child();
