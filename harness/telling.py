@@ -12,6 +12,13 @@ from rich.text import Text
 
 
 @contextlib.contextmanager
+def working(console: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """`say(part)`: the part of `what` that is being done, beside a spinner; nothing stays on the screen."""
+    with console.status(Text(what)) as status:
+        yield lambda part: status.update(Text(f"{what}: {part}"))  # as Text: rich takes [brackets] in a str for markup
+
+
+@contextlib.contextmanager
 def telling(console: Console) -> Iterator[Callable[[str], None]]:
     """`say(stage)` begins a stage of the work; each ended one stays on the screen with the seconds that it took."""
     stages = Progress(SpinnerColumn(), TextColumn("lab: {task.description}"), TimeElapsedColumn(), console=console,

@@ -1,6 +1,7 @@
 """The `workbook` command as it is typed: what it prints, how it ends."""
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -10,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.course import catalog
 from harness.learner import starter
+from harness.telling import working
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = """\
@@ -235,3 +238,20 @@ def test_the_doctor_finds_the_lab_fit_for_every_lesson():
     found = {finding["name"]: finding for finding in json.loads(seen.stdout)}
     assert seen.returncode == 0
     assert found["lesson 01"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("part", ["test_any_path[/etc/hosts]", "test_any_path[red]", "test_any_path[]"])
+def test_what_is_being_done_is_shown_as_it_is(part):
+    """Test names have brackets, which rich takes for markup: [/etc/hosts] would close a style that is not open."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with working(screen, "checking 08-combining") as say:
+        say(part)
+    assert f"checking 08-combining: {part}" in screen.file.getvalue()
+
+
+def test_a_fault_of_the_workbook_is_no_verdict():
+    code = "from harness import cli; cli.app = lambda: {}['nobody thought of this']; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "KeyError: 'nobody thought of this'" in done.stderr
+    assert done.stderr.endswith("This is a fault of the workbook, not of your code.\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import NoReturn
 
 import typer
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from harness.cli import author, compare, explain, lab, latency, learn, report, screens
 from harness.cli.shared import err
-from harness.errors import WorkbookError
+from harness.errors import LabError, WorkbookError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,3 +48,7 @@ def main() -> None:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        err().print(Text("This is a fault of the workbook, not of your code.", style="magenta"))
+        sys.exit(LabError.exit_code)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.shared import Json, LessonName, err, opened, out, pick
+from harness.telling import working
 
 app = typer.Typer()
 
@@ -30,10 +31,8 @@ def compare(
     used = seed if seed is not None else random.SystemRandom().randrange(1, 1_000_000)
     where = opened("vm")
     try:
-        with err().status(f"comparing {chosen.name}") as status:
-            mine, reference = comparing.compare(
-                where, chosen, used, lambda text: status.update(f"comparing {chosen.name}: {text}")
-            )
+        with working(err(), f"comparing {chosen.name}") as say:
+            mine, reference = comparing.compare(where, chosen, used, say)
     finally:
         where.close()
     if as_json:

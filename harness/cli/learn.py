@@ -15,7 +15,7 @@ from rich.text import Text
 from harness.cli.shared import Json, LabName, LessonName, err, opened, out, pick, root
 from harness.course import catalog
 from harness.errors import UsageError
-from harness.telling import telling
+from harness.telling import telling, working
 
 app = typer.Typer()
 
@@ -179,13 +179,10 @@ def verify(
 
     chosen = pick(lesson)
     used = seed if seed is not None else random.SystemRandom().randrange(1, 1_000_000)
-    console = err()
     where = opened(lab)
     try:
-        with console.status(f"checking {chosen.name}") as status:
-            view = verifying.verify(
-                where, chosen, tree, lambda text: status.update(f"checking {chosen.name}: {text}"), used
-            )
+        with working(err(), f"checking {chosen.name}") as say:
+            view = verifying.verify(where, chosen, tree, say, used)
     finally:
         where.close()
     if tree == "lessons":
@@ -218,11 +215,8 @@ def judge(
     mine = judging.own_test(chosen, tree)
     where = opened("vm")
     try:
-        with err().status(f"judging {chosen.name}") as status:
-            found = [
-                judging.judge(where, chosen, step, mine, score=True, say=lambda text: status.update(f"judging: {text}"))
-                for step in steps
-            ]
+        with working(err(), f"judging {chosen.name}") as say:
+            found = [judging.judge(where, chosen, step, mine, score=True, say=say) for step in steps]
     finally:
         where.close()
     if as_json:

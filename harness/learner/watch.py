@@ -17,6 +17,7 @@ from harness.lab.host import HostLab
 from harness.lab.virtual import VirtualLab
 from harness.learner import difference, hints, judge, progress, verify
 from harness.learner.events import QUIT, SAVE, Events
+from harness.telling import working
 
 AGAIN = ("\n", "\r")
 KEYS = "h hint   Enter check again   a all lessons   d diff   q quit"
@@ -95,12 +96,12 @@ class Watcher:
         return view
 
     def _verify(self, lesson: Lesson, events: Events) -> verify.View:
-        with self._console.status(lesson.name) as status:
+        with working(self._console, lesson.name) as show:
 
             def say(text: str) -> None:
                 if events.outdated:
                     raise Outdated
-                status.update(f"{lesson.name}: {text}")
+                show(text)
 
             seed = random.SystemRandom().randrange(1, 1_000_000)
             view = verify.verify(self._lab, lesson, "lessons", say, seed, self._judged.judge)
