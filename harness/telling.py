@@ -12,10 +12,20 @@ from rich.text import Text
 
 
 @contextlib.contextmanager
-def working(console: Console, what: str) -> Iterator[Callable[[str], None]]:
-    """`say(part)`: the part of `what` that is being done, beside a spinner; nothing stays on the screen."""
+def working(console: Console, what: str, log: bool = False) -> Iterator[Callable[[str], None]]:
+    """`say(part)`: the part of `what` that is being done, beside a spinner; nothing stays on the screen.
+
+    With `log`, for work of minutes, each part is a line where there is no terminal.
+    """
+
+    def say(part: str) -> None:
+        text = Text(f"{what}: {part}")  # no str: rich takes [brackets] in it for markup
+        status.update(text)
+        if log and not console.is_terminal:
+            console.print(text)
+
     with console.status(Text(what)) as status:
-        yield lambda part: status.update(Text(f"{what}: {part}"))  # as Text: rich takes [brackets] in a str for markup
+        yield say
 
 
 @contextlib.contextmanager

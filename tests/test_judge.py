@@ -60,6 +60,13 @@ def test_a_good_test_passes_twice_catches_its_mutant_and_learns_what_it_missed(j
     assert "catches the wrong answer of its step (off-by-one)" in seen.stdout
     assert "score 1/2 wrong answers caught" in seen.stdout
     assert "missed: takes a name's letters for equal" in seen.stdout
+    parts = [line.removeprefix("judging 90-small: your test on ") for line in seen.stderr.splitlines()]
+    assert parts[-4:] == [
+        "the reference (1 of 2)",
+        "the reference (2 of 2)",
+        "wrong answer 1 of 2: counts one too few",
+        "wrong answer 2 of 2: takes a name's letters for equal",
+    ]
 
 
 @pytest.mark.guest

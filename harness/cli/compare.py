@@ -31,7 +31,7 @@ def compare(
     used = seed if seed is not None else random.SystemRandom().randrange(1, 1_000_000)
     where = opened("vm")
     try:
-        with working(err(), f"comparing {chosen.name}") as say:
+        with working(err(), f"comparing {chosen.name}", log=True) as say:
             mine, reference = comparing.compare(where, chosen, used, say)
     finally:
         where.close()

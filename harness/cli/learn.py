@@ -215,7 +215,7 @@ def judge(
     mine = judging.own_test(chosen, tree)
     where = opened("vm")
     try:
-        with working(err(), f"judging {chosen.name}") as say:
+        with working(err(), f"judging {chosen.name}", log=True) as say:
             found = [judging.judge(where, chosen, step, mine, score=True, say=say) for step in steps]
     finally:
         where.close()

@@ -16,6 +16,7 @@ from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
 from harness.guest import LEARNERS_TEST
 from harness.lab.guest import Lab
+from harness.lab.shared import SharedLab
 from harness.results import checking
 
 REFERENCE_RUNS = 2
@@ -65,11 +66,12 @@ def judge(
 ) -> Judgement:
     """Judge the text of a test_mine.py for `step`; with `score` against the lesson's other mutants too.
 
-    `runs` on the reference are due: the author's check has seen one already.
+    `runs` on the reference are due: the author's check has seen one already. What decides has a guest of its own each
+    time; the others, which only count, follow one another in one.
     """
     path = lesson.folder() / LEARNERS_TEST
 
-    def run(replaced: dict[Path, bytes]) -> checking.Results:
+    def run(lab: Lab, replaced: dict[Path, bytes]) -> checking.Results:
         request = payload.batch(lesson, "solutions", tests=(path,), replaced=replaced | {path: mine})
         results = checking.run(lab, lesson, request)
         for test in results.tests.values():
@@ -83,17 +85,19 @@ def judge(
         raise UsageError(f"{lesson.mutants}: there is no mutant {step.mutant!r}, which step {step.number} names")
     for number in range(1, runs + 1):
         say(f"your test on the reference ({number} of {runs})")
-        results = run({})
+        results = run(lab, {})
         if not results.green:
             failed = [str(t.verdict) for t in results.tests.values() if t.verdict.kind != "done"]
             return Judgement(False, False, results.unreadable or "\n".join(failed) or "test_mine.py holds no test")
     caught: list[Mutant] = []
     missed: list[Mutant] = []
-    for mutant in [named, *(m for m in known if score and m != named)]:
-        say(f"your test on a wrong answer: {mutant.misconception}")
-        results = run(mutants.apply(mutant, lesson))
-        failed_itself = any(t.failed_by_assertion for t in results.tests.values())
-        (caught if failed_itself else missed).append(mutant)
+    others = [mutant for mutant in known if score and mutant != named]
+    with SharedLab(lab) as shared:
+        for number, mutant in enumerate([named, *others]):
+            say(f"your test on wrong answer {number + 1} of {1 + len(others)}: {mutant.misconception}")
+            results = run(shared if number else lab, mutants.apply(mutant, lesson))
+            failed_itself = any(t.failed_by_assertion for t in results.tests.values())
+            (caught if failed_itself else missed).append(mutant)
     why_not = "" if named in caught else f"it lets a wrong answer pass, or breaks on it: {named.misconception}"
     return Judgement(True, named in caught, why_not, tuple(caught), tuple(missed))
 
