@@ -140,7 +140,7 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console) -> None
     line(found.passes, f"passes on the reference, {REFERENCE_RUNS} times" if found.passes else "fails on the reference")
     if found.passes:
         line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
-        console.print(Text(f"  score {found.score} wrong answers caught"))
+        console.print(Text(f"  score {found.score} wrong answers caught; one test need not catch them all"))
     for mutant in found.missed:
         console.print(Text(f"    missed: {mutant.misconception}"))
     if not found.catches:
