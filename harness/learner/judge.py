@@ -91,6 +91,7 @@ def judge(
             return Judgement(False, False, results.unreadable or "\n".join(failed) or "test_mine.py holds no test")
     caught: list[Mutant] = []
     missed: list[Mutant] = []
+    why_not = ""
     others = [mutant for mutant in known if score and mutant != named]
     with SharedLab(lab) as shared:
         for number, mutant in enumerate([named, *others]):
@@ -98,8 +99,19 @@ def judge(
             results = run(shared if number else lab, mutants.apply(mutant, lesson))
             failed_itself = any(t.failed_by_assertion for t in results.tests.values())
             (caught if failed_itself else missed).append(mutant)
-    why_not = "" if named in caught else f"it lets a wrong answer pass, or breaks on it: {named.misconception}"
+            if mutant is named and not failed_itself:
+                why_not = _why_not(results, named)
     return Judgement(True, named in caught, why_not, tuple(caught), tuple(missed))
+
+
+def _why_not(results: checking.Results, named: Mutant) -> str:
+    """What the test did on the wrong answer in place of failing by its own assertion."""
+    broken = next((test for test in results.tests.values() if test.verdict.kind != "done"), None)
+    if broken:
+        return f"on a wrong answer it breaks, where its own assertion should fail: {broken.exception}, {broken.verdict}"
+    if results.unreadable:
+        return f"on a wrong answer it cannot be read: {results.unreadable}"
+    return f"it lets a wrong answer pass: {named.misconception}"
 
 
 class Judged:

@@ -202,7 +202,9 @@ def main() -> None:
     """Show one of the views until Ctrl-C, the end of the command, or --seconds."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=float, help="end after so many seconds")
-    options.add_argument("view", choices=["format", *SHOWS], help="format: the fields of the tracepoint that follows")
+    views = ["format", *SHOWS]
+    shows = "opens, if nothing is said; format: the fields of the tracepoint that follows"
+    options.add_argument("view", nargs="?", default="opens", choices=views, help=shows)
     options.add_argument("command", nargs=argparse.REMAINDER, help="run it, show it (waits: everybody), end with it")
     given = options.parse_args()
     if given.view == "format":
