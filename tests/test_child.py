@@ -1,11 +1,12 @@
-"""The guest's agent passes on what a test prints between the reports that it was printed between."""
+"""The guest's agent passes on what a test prints between the reports that it was printed between; and every signal."""
 
 import os
 import select
+import signal
 import socket
 import threading
 
-from harness.guest.child import Child, Output
+from harness.guest.child import Child, Output, spawn
 from harness.guest.reporting import Reporter
 from harness.guest.wire import Kind
 
@@ -42,3 +43,18 @@ def test_output_stays_between_its_reports_however_late_the_agent_looks():
     os.close(out_read)
     printed = [payload if kind is Kind.STDOUT else None for kind, payload in sent]
     assert printed == [part for number in range(ROUNDS) for part in (b"%d" % number, None)]
+
+
+def test_an_interrupt_right_after_the_start_is_not_lost(monkeypatch):
+    monkeypatch.setattr("harness.guest.child._prepare_group", lambda: lambda: None)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the agent has it
+    try:
+        ends = []
+        for _ in range(ROUNDS):
+            child = spawn({"mode": "exec", "argv": ["sleep", "5"], "cwd": "/"}, lambda kind, payload: None)
+            child.signal(signal.SIGINT)
+            ends.append(os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
+            child.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ends == [-signal.SIGINT] * ROUNDS

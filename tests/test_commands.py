@@ -124,11 +124,20 @@ def test_what_a_loader_raises_is_shown_from_its_own_first_line_on(tmp_path):
     assert seen.stderr.splitlines()[-1] == "ValueError: 23"
 
 
-def run_loader(folder, text):
-    """A loader with this text, run as `workbook run` runs it in the guest."""
+def test_an_interrupt_while_python_itself_starts_leaves_one_line_end(tmp_path):
+    def interrupt_at_once():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        os.kill(os.getpid(), signal.SIGINT)
+
+    seen = run_loader(tmp_path, "print('ran')", first=interrupt_at_once)
+    assert (seen.returncode, seen.stdout, seen.stderr) == (-signal.SIGINT, "", "\n")
+
+
+def run_loader(folder, text, first=None):
+    """A loader with this text, run as `workbook run` runs it in the guest; the child does `first` before it starts."""
     (folder / "loader.py").write_text(text)
-    argv = [sys.executable, starter.__file__, str(folder / "loader.py"), "-x"]
-    return subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=60)
+    argv = starter.argv(str(folder / "loader.py"), "-x", python=sys.executable)
+    return subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=60, preexec_fn=first)
 
 
 @pytest.mark.parametrize(("named", "filled"), [("90", ["90-small.md"]), ("index", ["index.md"])])

@@ -244,7 +244,7 @@ def run(
     chosen = pick(lesson)
     folder = chosen.folder(tree)
     where = bring or artefacts.home(chosen)
-    argv = ["python3", starter.__file__, str(folder / "loader.py"), *(arguments or [])]
+    argv = starter.argv(str(folder / "loader.py"), *(arguments or []))
     files = payload.of_folder(folder) | payload.of_paths([Path(starter.__file__)])
     raise typer.Exit(relay.run(opened("vm"), argv, cwd=folder, files=files, bring=where))
 

@@ -161,7 +161,19 @@ def out_of_memory() -> bool:
 
 
 def spawn(request: dict[str, Any], send: Send) -> Child:
-    """Start what `request` asks for: `mode` "pytest" forks this warm interpreter, "exec" starts `argv`."""
+    """Start what `request` asks for: `mode` "pytest" forks this warm interpreter, "exec" starts `argv`.
+
+    The agent ignores SIGINT; for what it starts one is kept until it can be handled, and not lost in between (a blocked
+    signal is never ignored: kernel/signal.c, sig_ignored(), Linux 6.12).
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return _spawn(request, send)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _spawn(request: dict[str, Any], send: Send) -> Child:
     confine = _prepare_group()
     tty = bool(request.get("tty"))
     if tty:
@@ -222,15 +234,16 @@ def _become(request: dict[str, Any], report_fd: int | None) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    warm = request["mode"] == "pytest"
+    signal.signal(signal.SIGINT, signal.default_int_handler if warm else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.update(request.get("env", {}))
     os.chdir(request["cwd"])
-    if request["mode"] == "pytest":
+    if warm:
         from harness.guest import runner
 
         assert report_fd is not None
         os._exit(runner.run(request, report_fd))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execvp(request["argv"][0], request["argv"])
 
 

@@ -1,16 +1,23 @@
 """Runs in the guest: a loader as `python3 loader.py` runs it, but Ctrl-C before it can handle one leaves no traceback.
 
-Importing and compiling take seconds, and a loader's own `try` begins after them. Nothing but sys is imported before the
-hook stands, since an import can be interrupted too.
+Importing and compiling take seconds, and a loader's own `try` begins after them. Until the hook stands the signal is
+blocked: Python's own start, and an import, can be interrupted too.
 """
 
 from __future__ import annotations
 
+import runpy
+import signal
 import sys
 
 TYPE_CHECKING = False  # type checkers take it for true, as they do typing's, whose import takes long
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+def argv(loader: str, *arguments: str, python: str = "python3") -> list[str]:
+    """The command that runs `loader`; env (coreutils 8.31 or newer) blocks SIGINT for what it becomes."""
+    return ["env", "--block-signal=INT", python, __file__, loader, *arguments]
 
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -27,6 +34,5 @@ if __name__ == "__main__":
     del sys.argv[0]
     sys.excepthook = tell
     sys.path[0] = sys.argv[0].rpartition("/")[0]
-    import runpy
-
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     runpy.run_path(sys.argv[0], run_name="__main__")
