@@ -1,8 +1,10 @@
 """What the companion remembers and keeps: never half written, never lost."""
 
+import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +13,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.course import catalog, stubs
 from harness.errors import UsageError
-from harness.learner import hints, progress, reset
+from harness.learner import hints, progress, reset, verify
+from harness.results.checking import StepResult
+from harness.results.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 LOADER = """\
@@ -55,6 +60,64 @@ def test_hints_follow_the_open_step(lesson):
     (lesson.folder() / "loader.py").write_text(text)
     progress.note_check(lesson, "todo", 1, "2026-01-01T00:00:00")
     assert hints.take(lesson).step.number == 2
+
+
+BROKEN, PASSED = Verdict("broken", "lessons/90-small/small.bpf.c:9", "no such helper"), Verdict("done")
+
+
+def seen(lesson, *verdicts):
+    return [
+        StepResult(step, verdict, int(verdict == PASSED), 1)
+        for step, verdict in zip(lesson.steps, verdicts, strict=True)
+    ]
+
+
+def fill(lesson, *numbers):
+    text = mine(lesson).decode()
+    for number in numbers:
+        text = re.sub(rf'raise NotImplementedError\("TODO {number}: .*"\)', "return 23", text)
+    (lesson.folder() / "loader.py").write_text(text)
+
+
+def test_a_refused_program_is_shown_at_the_step_that_was_reached_and_so_are_its_hints(lesson):
+    fill(lesson, 1, 2)
+    progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00")
+    steps = verify.at_the_step_reached(lesson, seen(lesson, BROKEN, BROKEN), 1)
+    assert [(one.verdict.kind, one.verdict.place) for one in steps] == [("blocked", ""), ("broken", BROKEN.place)]
+    view = verify.View(lesson, steps)
+    assert (view.open.step.number, view.exit_code) == (2, 1)
+    view.remember()
+    assert (progress.standing(lesson).verdict, progress.standing(lesson).steps_done) == ("broken", 1)
+    assert hints.take(lesson).step.number == 2
+    console = Console(file=io.StringIO(), width=100)
+    verify.show(view, console)
+    rows = console.file.getvalue().splitlines()
+    assert [row.split() for row in rows[2:4]] == [
+        ["·", "1", "act", "blocked", "done", "before"],
+        ["✘", "2", "act", "again", "broken", "0/1", "tests"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filled", "reached", "verdicts", "kinds"),
+    [
+        ((), 1, (BROKEN, BROKEN), ["broken", "broken"]),  # after a reset
+        ((1, 2), 0, (BROKEN, BROKEN), ["broken", "broken"]),
+        ((1, 2), 2, (BROKEN, BROKEN), ["blocked", "broken"]),  # all was done
+        ((1, 2), 1, (Verdict("red"), BROKEN), ["red", "broken"]),
+        ((1, 2), 1, (PASSED, BROKEN), ["done", "broken"]),
+        ((1, 2), 1, (PASSED, PASSED), ["done", "done"]),
+    ],
+)
+def test_steps_stay_as_they_are_seen_where_nothing_says_that_they_were_done(lesson, filled, reached, verdicts, kinds):
+    fill(lesson, *filled)
+    steps = verify.at_the_step_reached(lesson, seen(lesson, *verdicts), reached)
+    assert [one.verdict.kind for one in steps] == kinds
+
+
+def test_a_step_that_only_waits_is_open_where_no_other_is(lesson):
+    view = verify.View(lesson, seen(lesson, PASSED, Verdict("blocked", text="blocked by step 1")))
+    assert (view.open.step.number, view.exit_code) == (2, 1)
 
 
 def test_a_done_lesson_stays_known_as_done(lesson):

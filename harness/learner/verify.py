@@ -6,7 +6,7 @@ import functools
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rich.console import Console
@@ -22,6 +22,7 @@ from harness.results.checking import StepResult
 from harness.results.verdict import Verdict
 
 LOG_ROWS = 120
+DONE_BEFORE = "done before"
 MARKS = {
     "done": ("✔", "green"),
     "todo": ("○", "yellow"),
@@ -44,12 +45,12 @@ class View:
 
     @property
     def open(self) -> StepResult | None:
-        """The first step that is not done."""
-        return next((result for result in self.steps if result.verdict.kind != "done"), None)
+        """The first step that is not done, rather one that waits for no other."""
+        return _open(self.steps)
 
     def remember(self) -> None:
-        """Write the learner's progress."""
-        done = sum(1 for _ in itertools.takewhile(lambda result: result.verdict.kind == "done", self.steps))
+        """Write the learner's progress; what was done before a program was refused stays done."""
+        done = sum(1 for _ in itertools.takewhile(lambda result: _behind(result.verdict), self.steps))
         kind = self.open.verdict.kind if self.open else "red" if self.unreadable else "done"
         progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"))
 
@@ -59,6 +60,15 @@ class View:
         if any(result.verdict.kind == "lab" for result in self.steps):
             return 3
         return 1 if self.open or self.unreadable else 0
+
+
+def _open(steps: list[StepResult]) -> StepResult | None:
+    left = [result for result in steps if result.verdict.kind != "done"]
+    return next((result for result in left if result.verdict.kind != "blocked"), left[0] if left else None)
+
+
+def _behind(verdict: Verdict) -> bool:
+    return verdict.kind == "done" or verdict.text == DONE_BEFORE
 
 
 def request(lesson: Lesson, tree: str, seed: int) -> Batch:
@@ -75,15 +85,17 @@ class Judging(Protocol):
 
 
 def verify(
-    lab: Lab, lesson: Lesson, tree: str, progress: Callable[[str], None], seed: int, judging: Judging = judge.judge
+    lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed: int, judging: Judging = judge.judge
 ) -> View:
-    """Check `lesson` in the lab; LabError when the lab cannot. What `progress` raises ends the check."""
-    results = checking.run(lab, lesson, request(lesson, tree, seed), progress)
+    """Check `lesson` in the lab; LabError when the lab cannot. What `say` raises ends the check."""
+    results = checking.run(lab, lesson, request(lesson, tree, seed), say)
     steps = checking.by_step(lesson, results)
+    if tree == "lessons":
+        steps = at_the_step_reached(lesson, steps, progress.standing(lesson).steps_done)
     for index, result in enumerate(steps):
         before = all(other.verdict.kind == "done" for other in steps[:index])
         if result.step.mutant:
-            judged = functools.partial(judging, lab, lesson, result.step, say=progress)
+            judged = functools.partial(judging, lab, lesson, result.step, say=say)
             steps[index] = _own_test(lesson, tree, result, judged) if before else _waits(result, steps[:index])
             if steps[index].verdict.kind != "done":
                 steps[index + 1 :] = [_waits(later, [steps[index]]) for later in steps[index + 1 :]]
@@ -91,9 +103,30 @@ def verify(
     return View(lesson, steps, results.unreadable, results.seconds)
 
 
+def at_the_step_reached(lesson: Lesson, steps: list[StepResult], reached: int) -> list[StepResult]:
+    """A refused program fails the first test already: show it at the step that the learner works on.
+
+    That is the one behind the `reached` steps of the last check, unless a hole before it is open (again). Own tests
+    hold nothing that a compiler or the kernel could refuse.
+    """
+    code = lesson.folder()
+    untouched = (index for index, step in enumerate(lesson.steps) if stubs.open_hole(lesson, code, step.number))
+    at = min(reached, next(untouched, reached), len(steps) - 1)
+    while at > 0 and steps[at].step.mutant:
+        at -= 1
+    first = next((index for index, result in enumerate(steps) if result.verdict.kind != "done"), at)
+    if first >= at or steps[first].verdict.kind != "broken":
+        return steps
+    waiting = Verdict("blocked", text=DONE_BEFORE)
+    before = [replace(result, verdict=waiting, passed=0) for result in steps[first:at]]
+    return [*steps[:first], *before, replace(steps[at], verdict=steps[first].verdict, passed=0), *steps[at + 1 :]]
+
+
 def _waits(result: StepResult, before: list[StepResult]) -> StepResult:
-    number = next(other.step.number for other in before if other.verdict.kind != "done")
-    return StepResult(result.step, Verdict("blocked", text=f"blocked by step {number}"), 0, result.total)
+    blocking = _open(before)
+    assert blocking is not None
+    text = f"blocked by step {blocking.step.number}"
+    return StepResult(result.step, Verdict("blocked", text=text), 0, result.total)
 
 
 def _own_test(lesson: Lesson, tree: str, result: StepResult, judged: Callable[[bytes], judge.Judgement]) -> StepResult:
@@ -117,7 +150,9 @@ def show(view: View, console: Console, tree: str = "lessons") -> None:
     width = max(len(result.step.title) for result in view.steps)
     for result in view.steps:
         mark, style = MARKS[result.verdict.kind]
-        count = "" if result.verdict.kind in ("blocked",) else f"{result.passed}/{result.total} tests"
+        count = f"{result.passed}/{result.total} tests"
+        if result.verdict.kind == "blocked":
+            count = DONE_BEFORE if result.verdict.text == DONE_BEFORE else ""
         line = f"  {mark} {result.step.number}  {result.step.title:<{width}}  {result.verdict.kind:<8} {count}"
         console.print(Text(line.rstrip(), style=style))
     console.print()
