@@ -1,4 +1,8 @@
-"""Lesson 02: my own test. Two threads are inside openat at the same time; each keeps its own call."""
+"""Lesson 02: my own test. Two threads are inside openat at the same time; each keeps its own call.
+
+The fixture `workload` takes a function without arguments and starts a process that waits: its `.pid` is known before
+`.run()` lets the process call the function, and `.run()` gives what the function returned (tuples come back as lists).
+"""
 
 import os
 import threading
@@ -25,23 +29,23 @@ def tried(name, flags):
 
 
 def meet(folder):
-    """Two threads inside openat at once; all calls that they made, as tried() gives them.
+    """Two threads inside openat at once; all calls that they made, as tried() gives them, but not in the events' order.
 
     "one" and "two" are the same FIFO. Who opens it for reading waits inside openat until somebody opens it for writing;
-    who opens it for writing and does not want to wait gets ENXIO until a reader is inside.
+    who opens it for writing and does not want to wait gets ENXIO until a reader is inside. The reader's call is the
+    first of the list; it returns among the last.
     """
     os.chdir(folder)
     os.mkfifo("one")
     os.link("one", "two")
-    calls = []
-    reader = threading.Thread(target=lambda: calls.append(tried("one", os.O_RDONLY)))
+    read = []
+    written = [tried("two", os.O_WRONLY | os.O_NONBLOCK)]  # nobody reads yet
+    reader = threading.Thread(target=lambda: read.append(tried("one", os.O_RDONLY)))
     reader.start()
-    while True:
-        calls.append(tried("two", os.O_WRONLY | os.O_NONBLOCK))
-        if calls[-1][2] >= 0:
-            break
+    while written[-1][2] < 0:
+        written.append(tried("two", os.O_WRONLY | os.O_NONBLOCK))
     reader.join()
-    return calls
+    return read + written
 
 
 @pytest.mark.step(4)
