@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import TOML
 from rich.console import Console
 
 from harness.course import catalog
@@ -133,6 +134,10 @@ def test_an_interrupt_while_python_itself_starts_leaves_one_line_end(tmp_path):
     assert (seen.returncode, seen.stdout, seen.stderr) == (-signal.SIGINT, "", "\n")
 
 
+def test_every_lesson_with_a_kernel_program_has_an_example_to_watch():
+    assert [one.number for one in catalog.lessons(ROOT) if not one.demo] == ["00"]
+
+
 def run_loader(folder, text, first=None):
     """A loader with this text, run as `workbook run` runs it in the guest; the child does `first` before it starts."""
     (folder / "loader.py").write_text(text)
@@ -163,6 +168,21 @@ def test_a_program_in_the_guest_inherits_a_small_environment():
 def test_a_command_in_the_lab_has_its_input_output_and_exit_status():
     seen = workbook("lab", "exec", "--", "sh", "-c", "cat; echo oops >&2; exit 7", given="hello\n")
     assert (seen.returncode, seen.stdout, seen.stderr) == (7, "hello\n", "oops\n")
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    ("arguments", "seen", "told"),
+    [
+        ([], "['sh', '-c', 'id; uname']\n", "workbook run 90 -- sh -c 'id; uname'"),
+        (["--seconds", "3"], "['--seconds', '3']\n", ""),
+    ],
+)
+def test_a_loader_that_is_given_nothing_watches_the_lessons_example(course, arguments, seen, told):
+    course.write("lesson.toml", 'demo = ["sh", "-c", "id; uname"]\n' + TOML)
+    course.write("loader.py", "import sys; print(sys.argv[1:])\n")
+    done = workbook("run", "90", *arguments, cwd=course.root)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (0, seen, told)
 
 
 @pytest.mark.guest

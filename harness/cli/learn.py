@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -237,14 +238,20 @@ def run(
         typer.Option("--artefacts", help="a folder for the files that the loader makes; by default one in .workbook"),
     ] = None,
 ) -> None:
-    """Run a lesson's loader live in the lab; Ctrl-C is passed on."""
+    """Run a lesson's loader live in the lab; Ctrl-C is passed on.
+
+    Nothing else runs in the guest, so without arguments the loader is given the lesson's own example to watch.
+    """
     from harness.course import payload
     from harness.learner import artefacts, relay, starter
 
     chosen = pick(lesson)
     folder = chosen.folder(tree)
     where = bring or artefacts.home(chosen)
-    argv = starter.argv(str(folder / "loader.py"), *(arguments or []))
+    given = arguments or list(chosen.demo)
+    if given and not arguments:
+        err().print(Text(f"workbook run {chosen.number} -- {shlex.join(given)}", style="dim"))
+    argv = starter.argv(str(folder / "loader.py"), *given)
     files = payload.of_folder(folder) | payload.of_paths([Path(starter.__file__)])
     raise typer.Exit(relay.run(opened("vm"), argv, cwd=folder, files=files, bring=where))
 

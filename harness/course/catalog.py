@@ -11,7 +11,7 @@ from typing import Any
 from harness.errors import UsageError
 
 FOLDER = re.compile(r"(\d\d)-([a-z0-9-]+)")
-KEYS = {"title", "topic", "teaches", "needs", "step"}
+KEYS = {"title", "topic", "teaches", "needs", "demo", "step"}
 STEP_KEYS = {"title", "hints", "mutant"}
 EDITED = ("loader.py", "{stem}.bpf.c", "test_mine.py")
 
@@ -39,6 +39,8 @@ class Lesson:
     teaches: tuple[str, ...]
     needs: tuple[str, ...]
     steps: tuple[Step, ...]
+    demo: tuple[str, ...] = ()
+    """What `run` gives the loader where the learner gives nothing: a command worth watching, since the guest is idle."""
 
     @property
     def name(self) -> str:
@@ -119,6 +121,7 @@ def load(folder: Path) -> Lesson:
             teaches=tuple(data["teaches"]),
             needs=tuple(data["needs"]),
             steps=steps,
+            demo=tuple(data.get("demo", ())),
         )
     except KeyError as error:
         raise UsageError(f"{path}: {error.args[0]!r} is missing") from error

@@ -122,7 +122,7 @@ def main() -> None:
     function = attach(bpf, chosen.syscall)
     for _ in messages(trace_lines(bpf), begin):
         pass  # lines of an earlier run that nobody has read
-    print(f"{'PID':>8}  COMM", flush=True)
+    print(f"{chosen.syscall} of everybody; Ctrl-C ends\n{'PID':>8}  COMM", flush=True)
     watched = start(chosen.command)
     if watched is not None or chosen.seconds is not None:
         threading.Thread(target=mark_the_end, args=(watched, chosen.seconds, end), daemon=True).start()
