@@ -62,6 +62,14 @@ def test_hints_follow_the_open_step(lesson):
     assert hints.take(lesson).step.number == 2
 
 
+def test_a_done_lesson_has_no_next_hint_and_those_of_a_step_can_be_asked_for(lesson):
+    fill(lesson, 1, 2)
+    progress.note_check(lesson, "done", 2, "2026-01-01T00:00:00")
+    assert hints.take(lesson) is None
+    assert progress.standing(lesson).hints == {}
+    assert hints.take(lesson, 2).shown == ("a",)
+
+
 BROKEN, PASSED = Verdict("broken", "lessons/90-small/small.bpf.c:9", "no such helper"), Verdict("done")
 
 

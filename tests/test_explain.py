@@ -95,13 +95,34 @@ def test_words_of_the_verifier(message, rule):
 
 
 @pytest.mark.parametrize(
+    ("argument", "type", "advice"),
+    [
+        ("PT_REGS_PARM2_SYSCALL(call)", "'unsigned long'", "Hand over the place: &PT_REGS_PARM2_SYSCALL(…)."),
+        ("PT_REGS_PARM1(ctx)", "'unsigned long'", "(void *)PT_REGS_PARM1(ctx)."),
+        ("id", "'u64' (aka 'unsigned long long')", "Put & before a variable whose place is meant"),
+    ],
+)
+def test_a_number_where_an_address_is_wanted(argument, type, advice):
+    """As clang 19 says it in the lab."""
+    log = f"""\
+/virtual/main.c:6:49: error: incompatible integer to pointer conversion passing {type} to parameter of type 'const void *'
+    6 |     bpf_probe_read_user_str(name, sizeof(name), {argument});
+      |                                                 ^
+1 error generated.
+"""
+    found = explain(of_log(log))
+    assert found.rule == "helper-argument"
+    assert advice in found.advice
+
+
+@pytest.mark.parametrize(
     ("wanted", "words"),
     [
         ("map_ptr", "a map"),
         ("ctx, trusted_ptr_", "the context that the program is called with or trusted_ptr_"),
         (
             "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
-            "the address of something that the program may read: a variable of its own, a map's key or value, …",
+            "the address of something that the program may read: a variable of its own, a map's key or value and so on",
         ),
     ],
 )

@@ -67,6 +67,10 @@ def hint(
 
     chosen = pick(lesson)
     given = hints.take(chosen, step)
+    if given is None:
+        out().print(Text(f"all steps of lesson {chosen.number} were done at its last check", style="green"))
+        out().print(Text(f"next: make diff-{chosen.number}, or workbook hint {chosen.number} --step N"))
+        return
     out().print(Text(f"Lesson {chosen.number}, step {given.step.number}: {given.step.title}", style="bold"))
     for number, text in enumerate(given.shown, 1):
         out().print(Text(f"  {number}. {text}", style="" if number == len(given.shown) else "dim"))

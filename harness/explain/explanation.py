@@ -14,7 +14,7 @@ from harness.explain.rules import Rule, rules
 
 UNKNOWN = "No rule explains this; the essential line is: {message}"
 KINDS_MAX = 3
-READABLE = "the address of something that the program may read: a variable of its own, a map's key or value, …"
+READABLE = "the address of something that the program may read: a variable of its own, a map's key or value and so on"
 LOOK = "Search the web for that line; the whole log is below."
 
 

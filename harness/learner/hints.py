@@ -23,19 +23,21 @@ class Hint:
         return len(self.step.hints) - len(self.shown)
 
 
-def open_step(lesson: Lesson) -> Step:
-    """The step that the learner is at: the first hole that is still a stub, else the first that was not done."""
+def open_step(lesson: Lesson) -> Step | None:
+    """The step that the learner is at: the first hole that is still a stub, else the first that was not done, if any."""
     code = lesson.folder()
     untouched = [step for step in lesson.steps if stubs.open_hole(lesson, code, step.number)]
     done = progress.standing(lesson).steps_done
     checked = lesson.steps[done:]
     candidates = sorted([*untouched[:1], *checked[:1]], key=lambda step: step.number)
-    return candidates[0] if candidates else lesson.steps[-1]
+    return candidates[0] if candidates else None
 
 
-def take(lesson: Lesson, number: int | None = None) -> Hint:
-    """The next hint of step `number`, by default of the open one; it counts as shown from now on."""
+def take(lesson: Lesson, number: int | None = None) -> Hint | None:
+    """The next hint of step `number`, by default of the open one; it counts as shown. None where all steps are done."""
     step = open_step(lesson) if number is None else _step(lesson, number)
+    if step is None:
+        return None
     level = min(progress.standing(lesson).hints.get(step.number, 0) + 1, len(step.hints))
     progress.note_hint(lesson, step.number, level)
     return Hint(step, step.hints[:level])

@@ -118,6 +118,9 @@ class Watcher:
 
     def _hint(self, lesson: Lesson) -> None:
         hint = hints.take(lesson)
+        if hint is None:
+            self._console.print(Text("all steps were done at the last check"))
+            return
         number, of = len(hint.shown), len(hint.step.hints)
         self._console.print(Text(f"step {hint.step.number}, hint {number} of {of}: {hint.shown[-1]}"))
 
