@@ -18,6 +18,7 @@ from rich.console import Console
 from harness.course import catalog, stubs
 from harness.errors import UsageError
 from harness.learner import hints, progress, reset, verify
+from harness.results import verdict
 from harness.results.checking import StepResult
 from harness.results.verdict import Verdict
 
@@ -121,6 +122,12 @@ def test_steps_stay_as_they_are_seen_where_nothing_says_that_they_were_done(less
     fill(lesson, *filled)
     steps = verify.at_the_step_reached(lesson, seen(lesson, *verdicts), reached)
     assert [one.verdict.kind for one in steps] == kinds
+
+
+def test_pytests_advice_to_its_own_user_is_not_told_to_who_has_typed_verify(lesson):
+    told = {"message": "assert [1] == [2]\n  \n  At index 0 diff: 1 != 2\n  Use -v to get more diff"}
+    found = verdict.of("failed", told, lesson, lesson.folder())
+    assert found.text == "assert [1] == [2]\n  \n  At index 0 diff: 1 != 2"
 
 
 def test_a_step_that_only_waits_is_open_where_no_other_is(lesson):

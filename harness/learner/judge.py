@@ -157,7 +157,7 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console) -> None
         console.print(Text(f"    missed: {mutant.misconception}"))
     if not found.catches:
         console.print(Text("    " + found.why_not.replace("\n", "\n    ")))
-        console.print(Text(f"next: edit test_mine.py, then workbook judge {lesson.number}"))
+        console.print(Text(f"next: edit lessons/{lesson.name}/{LEARNERS_TEST}, then workbook judge {lesson.number}"))
     else:
         console.print(Text(f"next: make lesson-{lesson.number}"))
 

@@ -16,6 +16,8 @@ Kind = Literal["todo", "red", "broken", "blocked", "lab", "done"]
 
 SILENT = "the kernel says: "
 """Begins the sentence under a test that saw nothing."""
+PYTEST_ADVICE = "Use -v to get more diff"
+"""Last line of many a failed comparison (_pytest/assertion/_compare_sequence.py, pytest 9.2); `workbook verify` has no -v."""
 BCC_FAILURES = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
 
 
@@ -37,7 +39,7 @@ class Verdict:
 
 def of(outcome: str, facts: dict[str, Any], lesson: Lesson, code: Path, stderr: str = "") -> Verdict:
     """The verdict on one phase of a test: pytest's outcome, the guest's facts, what was printed to standard error."""
-    message = str(facts.get("message", ""))
+    message = str(facts.get("message", "")).removesuffix(PYTEST_ADVICE).rstrip()
     if outcome == "passed":
         return Verdict("done")
     if outcome == "skipped":

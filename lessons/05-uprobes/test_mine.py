@@ -44,4 +44,4 @@ def finish(child):
 
 @pytest.mark.step(3)
 def test_two_threads_keep_their_latencies_apart(loader, bpf, calls, child):
-    raise NotImplementedError("TODO 3: probe bsearch, finish, consume; each latency lies within what finish() says")
+    raise NotImplementedError("TODO 3: probe bsearch, finish, consume; one call of each key, its latency within what finish() says")

@@ -44,7 +44,7 @@ def finish(child):
 
 @pytest.mark.step(3)
 def test_two_threads_keep_their_latencies_apart(loader, bpf, calls, child):
-    # TODO 3: probe bsearch, finish, consume; each latency lies within what finish() says
+    # TODO 3: probe bsearch, finish, consume; one call of each key, its latency within what finish() says
     loader.attach(bpf, "c", "bsearch", child.pid)
     bounds = finish(child)
     bpf.perf_buffer_consume()
