@@ -105,7 +105,7 @@ def test_words_of_the_verifier(message, rule):
 def test_a_number_where_an_address_is_wanted(argument, type, advice):
     """As clang 19 says it in the lab."""
     log = f"""\
-/virtual/main.c:6:49: error: incompatible integer to pointer conversion passing {type} to parameter of type 'const void *'
+/virtual/main.c:6:49: error: incompatible integer to pointer conversion passing {type} to parameter
     6 |     bpf_probe_read_user_str(name, sizeof(name), {argument});
       |                                                 ^
 1 error generated.

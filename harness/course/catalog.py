@@ -40,7 +40,7 @@ class Lesson:
     needs: tuple[str, ...]
     steps: tuple[Step, ...]
     demo: tuple[str, ...] = ()
-    """What `run` gives the loader where the learner gives nothing: a command worth watching, since the guest is idle."""
+    """What `run` gives the loader where the learner gives nothing: something to watch: the guest is idle."""
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ class Hint:
 
 
 def open_step(lesson: Lesson) -> Step | None:
-    """The step that the learner is at: the first hole that is still a stub, else the first that was not done, if any."""
+    """The step that the learner is at: the first hole that is still a stub, else the first not done, if any."""
     code = lesson.folder()
     untouched = [step for step in lesson.steps if stubs.open_hole(lesson, code, step.number)]
     done = progress.standing(lesson).steps_done

@@ -17,7 +17,7 @@ Kind = Literal["todo", "red", "broken", "blocked", "lab", "done"]
 SILENT = "the kernel says: "
 """Begins the sentence under a test that saw nothing."""
 PYTEST_ADVICE = "Use -v to get more diff"
-"""Last line of many a failed comparison (_pytest/assertion/_compare_sequence.py, pytest 9.2); `workbook verify` has no -v."""
+"""Last line of many a failed comparison (_compare_sequence.py in pytest 9.2); `verify` has no -v."""
 BCC_FAILURES = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
 
 
