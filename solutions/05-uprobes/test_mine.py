@@ -37,14 +37,14 @@ def child(native):
 
 
 def finish(child):
-    """Let it go, and end: each call's key -> (nanoseconds slept inside it, nanoseconds that its caller measured)."""
+    """Let it go, and end: each call's key -> (ns slept inside it, ns that its caller measured: its latency is between)."""
     lines, _ = child.communicate("\n")
     return {key: (int(slept), int(measured)) for key, slept, measured in map(str.split, lines.splitlines())}
 
 
 @pytest.mark.step(3)
 def test_two_threads_keep_their_latencies_apart(loader, bpf, calls, child):
-    # TODO 3: probe bsearch, finish, consume; one call of each key, its latency within what finish() says
+    # TODO 3: probe bsearch, finish, consume; each key once, its latency within finish()
     loader.attach(bpf, "c", "bsearch", child.pid)
     bounds = finish(child)
     bpf.perf_buffer_consume()
