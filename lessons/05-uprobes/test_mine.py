@@ -37,7 +37,7 @@ def child(native):
 
 
 def finish(child):
-    """Let it go, and end: each call's key -> (ns slept inside it, ns that its caller measured: its latency is between)."""
+    """Let it go, and end: each call's key -> (ns slept inside, ns its caller measured); its latency is between."""
     lines, _ = child.communicate("\n")
     return {key: (int(slept), int(measured)) for key, slept, measured in map(str.split, lines.splitlines())}
 
