@@ -5,6 +5,9 @@ import json
 import pytest
 from test_commands import workbook
 
+from harness.course import catalog
+from harness.learner import judge as judging
+
 TOML = """\
 title = "Small"
 topic = "small"
@@ -100,3 +103,41 @@ def test_a_tree_that_does_not_exist_is_wrong_usage(judge):
     seen = judge(GOOD, "--tree", "nowhere")
     assert seen.returncode == 2
     assert "no tree 'nowhere'" in seen.stderr
+
+
+@pytest.fixture
+def judgements(monkeypatch):
+    """Counts how often a test is really judged."""
+    seen = []
+
+    def counted(lab, lesson, step, mine, *, say):
+        seen.append(mine)
+        return judging.Judgement(True, mine != b"misses it", "")
+
+    monkeypatch.setattr(judging, "judge", counted)
+    return seen
+
+
+def test_a_good_test_is_judged_once_for_each_content(course, judgements):
+    (course.root / "solutions/90-small/loader.py").write_text("x = 1\n")
+    lesson = catalog.load(course.root / "lessons/90-small")
+
+    def ask(mine):
+        return judging.once(None, lesson, lesson.steps[0], mine)
+
+    ask(b"one")
+    course.write("loader.py", "x = 'the learner is not judged here'\n")
+    ask(b"one")
+    assert judgements == [b"one"]
+    ask(b"two")
+    assert judgements == [b"one", b"two"]
+    (course.root / "solutions/90-small/loader.py").write_text("x = 2\n")
+    ask(b"two")
+    assert judgements == [b"one", b"two", b"two"]
+    lesson.mutants.parent.mkdir(parents=True)
+    lesson.mutants.write_text("another")
+    ask(b"two")
+    assert len(judgements) == 4
+    ask(b"misses it")
+    ask(b"misses it")
+    assert judgements[4:] == [b"misses it", b"misses it"]

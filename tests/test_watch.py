@@ -16,7 +16,7 @@ import watchfiles
 
 from harness.course import catalog
 from harness.errors import SetupError
-from harness.learner import judge, progress, watch
+from harness.learner import progress, watch
 from harness.learner.events import Events, matters
 
 WORKBOOK = str(Path(sys.executable).with_name("workbook"))
@@ -197,42 +197,6 @@ def test_after_a_lesson_comes_the_next_that_is_not_done(course):
     progress.note_check(first, "done", 2, "now")
     progress.note_check(second, "done", 2, "now")
     assert watch.after(second, lessons) is None
-
-
-@pytest.fixture
-def judgements(monkeypatch):
-    """Counts how often a test is really judged."""
-    seen = []
-
-    def counted(lab, lesson, step, mine, *, say):
-        seen.append(mine)
-        return judge.Judgement(True, True, "")
-
-    monkeypatch.setattr(judge, "judge", counted)
-    return seen
-
-
-def test_the_learners_test_is_judged_once_for_each_content(course, judgements):
-    (course.root / "solutions/90-small/loader.py").write_text("x = 1\n")
-    lesson = catalog.load(course.root / "lessons/90-small")
-    judged = judge.Judged()
-
-    def ask(mine):
-        judged.judge(None, lesson, lesson.steps[0], mine)
-
-    ask(b"one")
-    course.write("loader.py", "x = 'the learner is not judged here'\n")
-    ask(b"one")
-    assert judgements == [b"one"]
-    ask(b"two")
-    assert judgements == [b"one", b"two"]
-    (course.root / "solutions/90-small/loader.py").write_text("x = 2\n")
-    ask(b"two")
-    assert judgements == [b"one", b"two", b"two"]
-    lesson.mutants.parent.mkdir(parents=True)
-    lesson.mutants.write_text("another")
-    ask(b"two")
-    assert len(judgements) == 4
 
 
 TEST = """

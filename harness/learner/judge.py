@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+import harness
 from harness.course import mutants, payload
 from harness.course.catalog import Lesson, Step
 from harness.course.mutants import Mutant
@@ -17,6 +18,7 @@ from harness.errors import LabError, UsageError
 from harness.guest import LEARNERS_TEST
 from harness.lab.guest import Lab
 from harness.lab.shared import SharedLab
+from harness.learner import progress
 from harness.results import checking
 
 REFERENCE_RUNS = 2
@@ -114,25 +116,23 @@ def _why_not(results: checking.Results, named: Mutant) -> str:
     return f"it lets a wrong answer pass: {named.misconception}"
 
 
-class Judged:
-    """Judges each learner's test once: again only when it, or a file that it was judged with, has another content."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Judgement] = {}
-
-    def judge(
-        self, lab: Lab, lesson: Lesson, step: Step, mine: bytes, *, say: Callable[[str], None] = lambda _: None
-    ) -> Judgement:
-        """As `judge` above, without a score."""
-        key = _content(lesson, step, mine)
-        if key not in self._known:
-            self._known[key] = judge(lab, lesson, step, mine, say=say)
-        return self._known[key]
+def once(
+    lab: Lab, lesson: Lesson, step: Step, mine: bytes, *, say: Callable[[str], None] = lambda _: None
+) -> Judgement:
+    """As `judge` above, without a score; a test that was good stays good until it, or what judged it, has changed."""
+    content = _content(lesson, step, mine)
+    if progress.standing(lesson).judged.get(step.number) == content:
+        return Judgement(True, True, "")
+    found = judge(lab, lesson, step, mine, say=say)
+    if found.catches:
+        progress.note_judged(lesson, step.number, content)
+    return found
 
 
 def _content(lesson: Lesson, step: Step, mine: bytes) -> str:
     """A digest of all that the judgement of `mine` rests on: never the learner's own code."""
     files = payload.of_folder(lesson.folder()) | payload.of_folder(lesson.folder("solutions"))
+    files |= payload.of_paths([Path(harness.__file__).parent])
     own = {lesson.folder() / name for name in lesson.edited}
     digest = hashlib.sha256(repr(step).encode())
     files |= {lesson.mutants: lesson.mutants.read_bytes() if lesson.mutants.exists() else b"", Path("mine"): mine}

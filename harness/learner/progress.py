@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 
 from harness.course.catalog import Lesson
 from harness.errors import UsageError
 
+T = TypeVar("T", int, str)
 FOLDER = ".workbook"
 """In the checkout, ignored by git: progress, and what `reset` kept."""
 FILE = "progress.json"
@@ -39,6 +40,8 @@ class Standing:
     """When it was done first; empty where it was not, or an older version did that."""
     hints: dict[int, int] = field(default_factory=dict)
     """Step → hints shown."""
+    judged: dict[int, str] = field(default_factory=dict)
+    """Step that is a test of the learner's own → digest of what was judged when that was good."""
 
 
 def folder(root: Path) -> Path:
@@ -70,6 +73,12 @@ def note_hint(lesson: Lesson, step: int, level: int) -> None:
         known = standing(lesson).hints
         hints = _dictionary(entry, "hints")
         hints[str(step)] = max(level, known.get(step, 0))
+
+
+def note_judged(lesson: Lesson, step: int, content: str) -> None:
+    """Remember that the learner's own test of `step` was good, and a digest of it and of what judged it."""
+    with _entry(lesson) as entry:
+        _dictionary(entry, "judged")[str(step)] = content
 
 
 @contextlib.contextmanager
@@ -133,7 +142,6 @@ def _read(path: Path) -> dict[str, Any]:
 def _standing(entry: Any) -> Standing:
     if not isinstance(entry, dict):
         return Standing()
-    hints = entry.get("hints")
     return Standing(
         verdict=_text(entry, "verdict"),
         steps_done=entry["steps_done"] if isinstance(entry.get("steps_done"), int) else 0,
@@ -141,10 +149,16 @@ def _standing(entry: Any) -> Standing:
         when=_text(entry, "when"),
         begun=_text(entry, "begun"),
         done_at=_text(entry, "done_at"),
-        hints={int(k): v for k, v in hints.items() if k.isdigit() and isinstance(v, int)}
-        if isinstance(hints, dict)
-        else {},
+        hints=_by_step(entry.get("hints"), int),
+        judged=_by_step(entry.get("judged"), str),
     )
+
+
+def _by_step(found: Any, kind: type[T]) -> dict[int, T]:
+    """What is kept for each step, as far as it is of the kind that this version writes."""
+    if not isinstance(found, dict):
+        return {}
+    return {int(step): value for step, value in found.items() if step.isdigit() and isinstance(value, kind)}
 
 
 def write_atomically(path: Path, data: bytes) -> None:

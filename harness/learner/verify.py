@@ -7,13 +7,12 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from rich.console import Console
 from rich.text import Text
 
 from harness.course import payload, stubs
-from harness.course.catalog import Lesson, Step
+from harness.course.catalog import Lesson
 from harness.lab.batch import Batch
 from harness.lab.guest import Lab
 from harness.learner import judge, progress
@@ -76,17 +75,7 @@ def request(lesson: Lesson, tree: str, seed: int) -> Batch:
     return payload.batch(lesson, tree, tests=(lesson.tests,), seed=seed)
 
 
-class Judging(Protocol):
-    """Judges a learner's own test: judge.judge, or a judge.Judged that remembers."""
-
-    def __call__(
-        self, lab: Lab, lesson: Lesson, step: Step, mine: bytes, *, say: Callable[[str], None]
-    ) -> judge.Judgement: ...
-
-
-def verify(
-    lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed: int, judging: Judging = judge.judge
-) -> View:
+def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed: int) -> View:
     """Check `lesson` in the lab; LabError when the lab cannot. What `say` raises ends the check."""
     results = checking.run(lab, lesson, request(lesson, tree, seed), say)
     steps = checking.by_step(lesson, results)
@@ -95,6 +84,7 @@ def verify(
     for index, result in enumerate(steps):
         before = all(other.verdict.kind == "done" for other in steps[:index])
         if result.step.mutant:
+            judging = judge.once if tree == "lessons" else judge.judge
             judged = functools.partial(judging, lab, lesson, result.step, say=say)
             steps[index] = _own_test(lesson, tree, result, judged) if before else _waits(result, steps[:index])
             if steps[index].verdict.kind != "done":

@@ -15,7 +15,7 @@ from harness.errors import LabError
 from harness.lab import batch
 from harness.lab.host import HostLab
 from harness.lab.virtual import VirtualLab
-from harness.learner import difference, hints, judge, progress, verify
+from harness.learner import difference, hints, progress, verify
 from harness.learner.events import QUIT, SAVE, Events
 from harness.telling import working
 
@@ -49,11 +49,10 @@ def after(lesson: Lesson | None, lessons: list[Lesson]) -> Lesson | None:
 
 
 class Watcher:
-    """Checks at each save. It remembers what the learner's own tests were worth, so that each is judged once."""
+    """Checks at each save."""
 
     def __init__(self, lab: VirtualLab | HostLab, lessons: list[Lesson], console: Console) -> None:
         self._lab, self._lessons, self._console = lab, lessons, console
-        self._judged = judge.Judged()
 
     def stay(self, lesson: Lesson, events: Events) -> bool:
         """At one lesson until it is done; False when the learner quits."""
@@ -104,7 +103,7 @@ class Watcher:
                 show(text)
 
             seed = random.SystemRandom().randrange(1, 1_000_000)
-            view = verify.verify(self._lab, lesson, "lessons", say, seed, self._judged.judge)
+            view = verify.verify(self._lab, lesson, "lessons", say, seed)
         view.remember()
         return view
 
