@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all check list progress report watch shell lab lab-clean quick test soak bench lock clean
+.PHONY: help environment setup all check list progress report watch shell lab lab-clean quick test soak bench lock clean
 .SILENT:
 
 help: ## this list
@@ -20,57 +20,59 @@ help: ## this list
 	printf '\n'
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-18s %s\n' "make $$name" "$$text"; done
 
-setup: ## what is missing: packages (as root), the Python environment
+environment:
 	sh harness/setup.sh
 
-all: check list ## set-up, doctor, list of lessons
+setup: lab ## what is missing: packages (as root), the Python environment, the virtual machine
 
-check: setup ## does everything that a lesson needs work here?
+all: setup check list ## set-up, doctor, list of lessons
+
+check: environment ## does everything that a lesson needs work here?
 	$(WORKBOOK) check
 
-list: setup ## the lessons
+list: environment ## the lessons
 	$(WORKBOOK) list
 
-lesson-%: setup
+lesson-%: environment
 	$(WORKBOOK) verify $*
 
-solution-%: setup
+solution-%: environment
 	$(WORKBOOK) verify --tree solutions $*
 
-run-%: setup
+run-%: environment
 	$(WORKBOOK) run $*
 
-hint-%: setup
+hint-%: environment
 	$(WORKBOOK) hint $*
 
-diff-%: setup
+diff-%: environment
 	$(WORKBOOK) diff $*
 
-compare-%: setup
+compare-%: environment
 	$(WORKBOOK) compare $*
 
-reset-%: setup
+reset-%: environment
 	$(WORKBOOK) reset $*
 
-progress: setup ## how far you are in each lesson
+progress: environment ## how far you are in each lesson
 	$(WORKBOOK) progress
 
-report: setup ## your progress as one HTML page, with the pictures you made
+report: environment ## your progress as one HTML page, with the pictures you made
 	$(WORKBOOK) report
 
-watch: setup ## check again at each save
+watch: environment ## check again at each save
 	$(WORKBOOK) watch
 
-watch-%: setup
+watch-%: environment
 	$(WORKBOOK) watch $*
 
-shell: setup ## a root shell in a fresh guest
+shell: environment ## a root shell in a fresh guest
 	$(WORKBOOK) shell
 
-lab: setup ## build the virtual machine now
+lab: environment ## build the virtual machine now
 	$(WORKBOOK) lab build
 
-quick: setup ## the project's own tests that need no guest
+quick: environment ## the project's own tests that need no guest
 	.venv/bin/ruff check -q .
 	.venv/bin/ruff format -q --check .
 	.venv/bin/mypy
@@ -81,20 +83,20 @@ test: quick lab ## all of the project's own tests
 	$(PYTEST) -q -m 'guest and not long' -n auto --maxprocesses=4 --timeout=400 --durations=10 tests
 	$(WORKBOOK) author check
 
-soak: setup ## the lab under stress: 100 restores, 50 Ctrl-C, 100 runs of lesson 01's reference, all faulty programs (long)
+soak: environment ## the lab under stress: 100 restores, 50 Ctrl-C, 100 runs of lesson 01's reference, all faulty programs (long)
 	$(WORKBOOK) lab soak --restores 100
 	$(WORKBOOK) lab interrupts --times 50
 	$(WORKBOOK) author repeat 01 --runs 100
 	$(PYTEST) -s -m long tests
 
-bench: setup ## how long the lab takes here
+bench: environment ## how long the lab takes here
 	$(WORKBOOK) lab bench --raw bench.json
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		-q pyproject.toml --group dev -o requirements.lock
 
-lab-clean: setup ## remove the virtual machine, to build it anew
+lab-clean: environment ## remove the virtual machine, to build it anew
 	$(WORKBOOK) lab clean
 
 clean: ## remove the virtual machine and the environment

@@ -92,3 +92,10 @@ def test_no_temporary_file_is_left(machine, tmp_path, end):
     seen = machine("ID=debian\n", {"apt-get": f"mktemp; {end}", "id": "echo 0"})
     assert seen.returncode == (3 if "exit" in end else 130)
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(("target", "built"), [("setup", True), ("all", True), ("quick", False), ("lesson-01", False)])
+def test_set_up_by_name_makes_the_lab_too_and_no_target_builds_it_that_could_do_without(target, built):
+    shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("sh harness/setup.sh\n")
+    assert ("workbook lab build" in shown) == built
