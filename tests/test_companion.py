@@ -1,5 +1,6 @@
 """What the companion remembers and keeps: never half written, never lost."""
 
+import dataclasses
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from rich.console import Console
 from harness.course import catalog, stubs
 from harness.errors import UsageError
 from harness.learner import hints, progress, reset, verify
-from harness.results import verdict
+from harness.results import checking, verdict
 from harness.results.checking import StepResult
 from harness.results.verdict import Verdict
 
@@ -122,6 +123,20 @@ def test_steps_stay_as_they_are_seen_where_nothing_says_that_they_were_done(less
     fill(lesson, *filled)
     steps = verify.at_the_step_reached(lesson, seen(lesson, *verdicts), reached)
     assert [one.verdict.kind for one in steps] == kinds
+
+
+def test_an_own_test_that_was_done_before_does_not_hide_a_refused_program_behind_it(lesson, monkeypatch):
+    steps = [lesson.steps[0], dataclasses.replace(lesson.steps[1], mutant="one-too-few")]
+    steps += [dataclasses.replace(step, number=number) for number, step in enumerate(lesson.steps, 3)]
+    longer = dataclasses.replace(lesson, steps=tuple(steps))
+    fill(longer, 1, 2)
+    progress.note_check(longer, "todo", 3, "2026-01-01T00:00:00")
+    monkeypatch.setattr(verify, "request", lambda *_: None)
+    monkeypatch.setattr(checking, "run", lambda *_: checking.Results())
+    monkeypatch.setattr(checking, "by_step", lambda *_: seen(longer, BROKEN, PASSED, BROKEN, BROKEN))
+    view = verify.verify(None, longer, "lessons", lambda _: None, 23)
+    assert [one.verdict.kind for one in view.steps] == ["blocked", "blocked", "blocked", "broken"]
+    assert (view.open.step.number, view.open.verdict) == (4, BROKEN)
 
 
 def test_pytests_advice_to_its_own_user_is_not_told_to_who_has_typed_verify(lesson):

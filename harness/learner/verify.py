@@ -83,7 +83,7 @@ def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed
         steps = at_the_step_reached(lesson, steps, progress.standing(lesson).steps_done)
     for index, result in enumerate(steps):
         before = all(other.verdict.kind == "done" for other in steps[:index])
-        if result.step.mutant:
+        if result.step.mutant and result.verdict.text != DONE_BEFORE:
             judging = judge.once if tree == "lessons" else judge.judge
             judged = functools.partial(judging, lab, lesson, result.step, say=say)
             steps[index] = _own_test(lesson, tree, result, judged) if before else _waits(result, steps[:index])
