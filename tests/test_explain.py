@@ -9,7 +9,7 @@ import pytest
 
 from harness.course import catalog
 from harness.explain import lines, registers, show, verifier
-from harness.explain.evidence import of_data, of_log
+from harness.explain.evidence import Evidence, of_data, of_log
 from harness.explain.explanation import explain
 from harness.explain.rules import rules
 from harness.guest.evidence import take_apart
@@ -92,6 +92,14 @@ def test_words_of_the_verifier(message, rule):
     """Messages of kernel/bpf/verifier.c, Linux 5.10 to 6.12, that the lab's programs seldom meet."""
     log = f"0: R1=ctx() R10=fp0\n0: (bf) r6 = r1\n1: (79) r1 = *(u64 *)(r6 +104)\n{message}\nprocessed 2 insns"
     assert explain(of_log(log)).rule == rule
+
+
+@pytest.mark.parametrize(("macro", "advice"), [("TRACEPOINT_PROBE(a, b)", "Write args"), ("int f(void *x)", "Mend")])
+def test_a_tracepoints_context_is_called_args(macro, advice):
+    own = f"{macro}\n{{\n    events.perf_submit(ctx, 0, 0);\n}}\n"
+    said = "/virtual/main.c:3:24: error: use of undeclared identifier 'ctx'\n"
+    found = explain(Evidence("compile", said, Path("a.py"), Path("a.bpf.c"), own))
+    assert found.advice.startswith(advice)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """The learner's own test is judged: on the reference, on the wrong answer of its step, on all the others."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 from test_commands import workbook
 
 from harness.course import catalog
+from harness.course.mutants import Mutant
 from harness.learner import judge as judging
+from harness.results import checking
+from harness.results.verdict import Verdict
 
 TOML = """\
 title = "Small"
@@ -91,6 +96,25 @@ def test_a_test_that_does_not_catch_its_mutant_is_not_good_enough(judge, text, w
     step = json.loads(seen.stdout)["steps"][0]
     assert (seen.returncode, step["catches"]) == (1, False)
     assert why in step["why_not"]
+
+
+@pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 of later steps"]), (9, ["far", "farther"])])
+def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, told):
+    course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\n@pytest.mark.x\ndef test_late(): pass\n")
+    lesson = catalog.load(course.root / "lessons/90-small")
+    missed = tuple(
+        Mutant("m", (), words, killed_by) for words, killed_by in [("far", "test_no_step"), ("farther", "test_late")]
+    )
+    console = Console(file=io.StringIO(), width=100)
+    judging.show(lesson, lesson.steps[0], judging.Judgement(True, True, "", (), missed), console, reached)
+    lines = [line for line in console.file.getvalue().splitlines() if "missed:" in line]
+    assert all(part in line for part, line in zip(told, lines, strict=True))
+
+
+def test_the_line_at_which_a_test_fails_on_the_reference_is_told_once(course):
+    failed = checking.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
+    found = judging._fails(checking.Results({"a": failed, "b": failed}))
+    assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", "1 == 2\nlessons/x/test_mine.py:7: 1 == 2")
 
 
 def test_a_lesson_without_an_own_test_is_wrong_usage(course):

@@ -212,6 +212,7 @@ def judge(
 ) -> None:
     """Is your own test any good: it must pass on the reference and catch wrong answers. Exits 1 if it does not."""
     from harness.learner import judge as judging
+    from harness.learner import progress
 
     chosen = pick(lesson)
     steps = judging.own_steps(chosen)
@@ -227,8 +228,10 @@ def judge(
     if as_json:
         typer.echo(json.dumps({"lesson": chosen.name, "tree": tree, "steps": judging.as_data(steps, found)}))
     else:
+        standing = progress.standing(chosen)
+        everything = tree == "solutions" or standing.was_done
         for step, one in zip(steps, found, strict=True):
-            judging.show(chosen, step, one, out())
+            judging.show(chosen, step, one, out(), len(chosen.steps) if everything else standing.steps_done + 1)
     raise typer.Exit(0 if all(one.catches for one in found) else 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,16 @@ def load(lesson: Lesson) -> list[Mutant]:
         raise UsageError(f"{path}: {error.args[0]!r} is missing") from error
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def step_of(mutant: Mutant, lesson: Lesson) -> int | None:
+    """The step whose test catches it, as the mark of that test says."""
+    for node in ast.walk(ast.parse(lesson.tests.read_bytes())):
+        if isinstance(node, ast.FunctionDef) and node.name == mutant.killed_by:
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.step":
+                    return int(ast.literal_eval(mark.args[0]))
+    return None
 
 
 def _mutant(entry: dict[str, Any]) -> Mutant:

@@ -155,7 +155,7 @@ def _not_read(facts: Facts) -> Cause | None:
             if one["type"] in (PERF_OUTPUT, RING) and state.get("written") and not state.get("read"):
                 poll = "perf_buffer_poll" if one["type"] == PERF_OUTPUT else "ring_buffer_poll"
                 text = f"{_ran_often(program)} and wrote {state['written']} bytes into {name}; nobody has read one."
-                return Cause("not-read", text, f"Call bpf.{poll}() in a loop.")
+                return Cause("not-read", text, f"Call bpf.{poll}() in a loop, and once more after its end.")
     return None
 
 

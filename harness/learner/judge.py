@@ -36,6 +36,8 @@ class Judgement:
     """The test's own words where it does not pass, or what it missed."""
     caught: tuple[Mutant, ...] = ()
     missed: tuple[Mutant, ...] = ()
+    place: str = ""
+    """file:line of where it fails on the reference."""
 
     @property
     def score(self) -> str:
@@ -89,8 +91,7 @@ def judge(
         say(f"your test on the reference ({number} of {runs})")
         results = run(lab, {})
         if not results.green:
-            failed = [str(t.verdict) for t in results.tests.values() if t.verdict.kind != "done"]
-            return Judgement(False, False, results.unreadable or "\n".join(failed) or "test_mine.py holds no test")
+            return _fails(results)
     caught: list[Mutant] = []
     missed: list[Mutant] = []
     why_not = ""
@@ -104,6 +105,15 @@ def judge(
             if mutant is named and not failed_itself:
                 why_not = _why_not(results, named)
     return Judgement(True, named in caught, why_not, tuple(caught), tuple(missed))
+
+
+def _fails(results: checking.Results) -> Judgement:
+    """What is said of a test that does not pass on the reference."""
+    failed = [test.verdict for test in results.tests.values() if test.verdict.kind != "done"]
+    if results.unreadable or not failed:
+        return Judgement(False, False, results.unreadable or "test_mine.py holds no test")
+    words = "\n".join([failed[0].text, *map(str, failed[1:])])
+    return Judgement(False, False, words, place=failed[0].place)
 
 
 def _why_not(results: checking.Results, named: Mutant) -> str:
@@ -142,8 +152,11 @@ def _content(lesson: Lesson, step: Step, mine: bytes) -> str:
     return digest.hexdigest()
 
 
-def show(lesson: Lesson, step: Step, found: Judgement, console: Console) -> None:
-    """Print what the test did on the reference and on the wrong answers, and the next command."""
+def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached: int) -> None:
+    """Print what the test did on the reference and on the wrong answers, and the next command.
+
+    Wrong answers to steps behind `reached`, the one that the learner works on, are only counted.
+    """
 
     def line(ok: bool, text: str) -> None:
         console.print(Text(f"  {'✔' if ok else '✘'} {text}", style="green" if ok else "red"))
@@ -153,10 +166,15 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console) -> None
     if found.passes:
         line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
         console.print(Text(f"  score {found.score} wrong answers caught; one test need not catch them all"))
-    for mutant in found.missed:
+    last = max(reached, step.number + 1)
+    near = [mutant for mutant in found.missed if (mutants.step_of(mutant, lesson) or 0) <= last]
+    for mutant in near:
         console.print(Text(f"    missed: {mutant.misconception}"))
+    if left := len(found.missed) - len(near):
+        console.print(Text(f"    missed: {left} of later steps, named once you are there"))
     if not found.catches:
-        console.print(Text("    " + found.why_not.replace("\n", "\n    ")))
+        said = ": ".join(filter(None, [found.place, found.why_not]))
+        console.print(Text("    " + said.replace("\n", "\n    ")))
         console.print(Text(f"next: edit lessons/{lesson.name}/{LEARNERS_TEST}, then workbook judge {lesson.number}"))
     else:
         console.print(Text(f"next: make lesson-{lesson.number}"))

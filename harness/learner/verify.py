@@ -128,7 +128,7 @@ def _own_test(lesson: Lesson, tree: str, result: StepResult, judged: Callable[[b
     if not (code / "test_mine.py").exists():
         return StepResult(step, Verdict("red", place, "the file is missing"), 0, 1)
     found = judged((code / "test_mine.py").read_bytes())
-    verdict = Verdict("done") if found.catches else Verdict("red", place, found.why_not)
+    verdict = Verdict("done") if found.catches else Verdict("red", found.place or place, found.why_not)
     return StepResult(step, verdict, int(found.catches), 1)
 
 
