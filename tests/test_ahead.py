@@ -24,7 +24,7 @@ CWD = Path("/w")
 TEST, LOADER, MINE, MODULE, PROGRAM = (
     CWD / name for name in ("test_x.py", "loader.py", "test_mine.py", "helper.py", "x.bpf.c")
 )
-FIELDS = {"tests": [str(TEST)], "code": "/w", "wanted": (), "seed": 5, "options": ["--timeout=9"]}
+FIELDS = {"tests": [str(TEST)], "code": "/w", "wanted": (), "seed": 5, "holes": [1], "options": ["--timeout=9"]}
 FILES = dict.fromkeys((TEST, LOADER, MINE, MODULE, PROGRAM), b"old")
 
 
@@ -61,8 +61,8 @@ def begun():
 def test_it_goes_on_with_the_learners_new_files(begun, path):
     guest, told = begun
     guest.put(FILES | {path: b"new"})
-    guest.spawn("pytest", CWD, **FIELDS | {"seed": 7})
-    assert told() == (["settle", '{"seed": 7}'], {str(path)})
+    guest.spawn("pytest", CWD, **FIELDS | {"seed": 7, "holes": []})
+    assert told() == (["settle", '{"seed": 7, "holes": []}'], {str(path)})
 
 
 @pytest.mark.parametrize("path", [TEST, MODULE])
@@ -86,7 +86,7 @@ def test_it_goes_on_once(begun):
     guest.put(FILES)
     guest.spawn("pytest", CWD, **FIELDS)
     guest.spawn("pytest", CWD, **FIELDS)
-    assert told()[0] == ["settle", '{"seed": 5}', "spawn"]
+    assert told()[0] == ["settle", '{"seed": 5, "holes": [1]}', "spawn"]
 
 
 def test_another_command_ends_it_first(begun):

@@ -145,6 +145,14 @@ def test_pytests_advice_to_its_own_user_is_not_told_to_who_has_typed_verify(less
     assert found.text == "assert [1] == [2]\n  \n  At index 0 diff: 1 != 2"
 
 
+def test_behind_the_last_lesson_comes_the_report(lesson):
+    view = verify.View(lesson, seen(lesson, PASSED, PASSED))
+    assert verify.next_command(view, "lessons") == "make run-90, then make report"
+    (lesson.root / "lessons/93-next").mkdir()
+    (lesson.root / "lessons/93-next/lesson.toml").write_text((lesson.folder() / "lesson.toml").read_text())
+    assert verify.next_command(view, "lessons") == "make run-90, then make lesson-93"
+
+
 def test_a_step_that_only_waits_is_open_where_no_other_is(lesson):
     view = verify.View(lesson, seen(lesson, PASSED, Verdict("blocked", text="blocked by step 1")))
     assert (view.open.step.number, view.exit_code) == (2, 1)

@@ -94,6 +94,13 @@ def test_words_of_the_verifier(message, rule):
     assert explain(of_log(log)).rule == rule
 
 
+def test_a_field_taken_the_wrong_way():
+    said = (
+        "/virtual/main.c:3:24: error: member reference type 'struct process' is not a pointer; did you mean to use '.'?"
+    )
+    assert explain(of_log(said + "\n")).cause.startswith("A field is taken the wrong way: through a pointer")
+
+
 @pytest.mark.parametrize(("macro", "advice"), [("TRACEPOINT_PROBE(a, b)", "Write args"), ("int f(void *x)", "Mend")])
 def test_a_tracepoints_context_is_called_args(macro, advice):
     own = f"{macro}\n{{\n    events.perf_submit(ctx, 0, 0);\n}}\n"

@@ -30,6 +30,7 @@ def test_three(request):
     import pytest as there
     print("guest has pytest", there.__version__)
 """
+AGAIN = "\n@pytest.mark.step(1)\ndef test_again(loader):\n    assert loader.one() == 23\n"
 RIGHT = "def one(): return 23\ndef two(): return 23\n"
 WRONG = "def one(): return 22\ndef two(): return 23\n"
 
@@ -54,6 +55,19 @@ def test_a_red_one_is_one_and_later_steps_are_blocked(lesson):
     assert seen.code == 1
     assert "assert 22 == 23" in seen.failures["test_one"]
     assert seen.skipped == {"test_two": "blocked by step 1"}
+
+
+def test_one_failing_test_tells_of_an_untouched_hole_and_all_tell_of_a_wrong_answer(lesson):
+    reference = RIGHT.replace(
+        "def one(): return 23", "def one():\n    # TODO 1: count\n    return 23\n    # end of TODO 1"
+    )
+    (lesson.root / "solutions/90-small/loader.py").write_text(reference)
+    todo = '    raise NotImplementedError("TODO 1: count")\n'
+    for text, failed in [(todo, ["test_one"]), ("    return 22\n", ["test_one", "test_again"])]:
+        lesson.write("loader.py", "def one():\n" + text + "def two(): return 23\n")
+        lesson.write("test_small.py", TESTS + AGAIN)
+        seen = lesson.pytest(FOLDER)
+        assert [name for name, why in seen.failures.items() if why] == failed
 
 
 def test_selection_by_keyword_and_by_node_id(lesson):

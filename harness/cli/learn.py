@@ -75,7 +75,8 @@ def hint(
     for number, text in enumerate(given.shown, 1):
         out().print(Text(f"  {number}. {text}", style="" if number == len(given.shown) else "dim"))
     if given.left:
-        out().print(Text(f"next: make hint-{chosen.number} says more ({given.left} left)"))
+        more = f"make hint-{chosen.number}" if step is None else f"workbook hint {chosen.number} --step {step}"
+        out().print(Text(f"next: {more} says more ({given.left} left)"))
     else:
         out().print(
             Text(f"That was the last hint. next: docs/{chosen.page.name}, or workbook diff {chosen.number} --spoil")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness.course import stubs
 from harness.course.catalog import Lesson
 from harness.errors import UsageError
 from harness.guest import LEARNERS_TEST
@@ -70,6 +71,7 @@ def batch(
     files = of_folder(lesson.folder()) | (of_folder(code) if tree != "lessons" else {})
     if not tests:
         tests = tuple(sorted(lesson.folder().glob("test_*.py")))
+    untouched = [step.number for step in lesson.steps if stubs.open_hole(lesson, code, step.number)]
     return Batch(
         root=lesson.root,
         code=code,
@@ -78,4 +80,5 @@ def batch(
         wanted=wanted,
         options=options,
         seed=seed,
+        holes=tuple(untouched),
     )

@@ -61,9 +61,11 @@ def step_of(item: pytest.Item) -> int | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test behind an open step cannot say anything of its own."""
+    """A test behind an open step cannot say anything of its own, nor can a second one of a step that is a hole."""
     step, first_open = step_of(item), item.config.stash.get(OPEN_STEP, None)
-    if step is not None and first_open is not None and step > first_open:
+    if step is None or first_open is None:
+        return
+    if step > first_open or (step == first_open and step in item.config.stash[SETTINGS].holes):
         pytest.skip(f"blocked by step {first_open}")
 
 

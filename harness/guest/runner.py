@@ -28,6 +28,7 @@ def run(request: dict[str, Any], report_fd: int) -> int:
         seed=request["seed"],
         deadline_s=request["deadline_s"],
         open_step=request["open_step"],
+        holes=frozenset(request["holes"]),
     )
     arguments = [
         "-c", os.devnull,
@@ -44,12 +45,13 @@ def run(request: dict[str, Any], report_fd: int) -> int:
 
 
 class Hold:
-    """Stops before the first test until a line on standard input says with which seed to go on."""
+    """Stops before the first test until a line on standard input says with which seed and holes to go on."""
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         line = b""
         while not line.endswith(b"\n"):
             line += os.read(0, 1) or os._exit(1)
         settings = session.config.stash[SETTINGS]
-        session.config.stash[SETTINGS] = replace(settings, seed=json.loads(line)["seed"])
+        anew = json.loads(line)
+        session.config.stash[SETTINGS] = replace(settings, seed=anew["seed"], holes=frozenset(anew["holes"]))
         random.seed(os.urandom(16))

@@ -21,6 +21,8 @@ class Settings:
     """Seconds that one wait in a test may take."""
     open_step: int | None
     """A step that an earlier guest of the same run found open."""
+    holes: frozenset[int]
+    """Steps that nobody has written anything for yet: one failing test tells all."""
 
 
 SETTINGS = pytest.StashKey[Settings]()

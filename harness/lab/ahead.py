@@ -18,7 +18,7 @@ from harness.lab.guest import Guest
 from harness.lab.machine import Channel
 
 GIVE_UP_S = 30
-ANEW = ("seed", "hold")
+ANEW = ("seed", "holes", "hold")
 """What a run is told when it goes on, and not when it begins."""
 
 
@@ -55,7 +55,9 @@ class BegunGuest(Guest):
             self._begun = None
             # Time has passed since it was begun. The answer to this is of no interest.
             self.channel.request("settle", time_ns=time.time_ns(), entropy=os.urandom(32).hex())
-            self.channel.send(Kind.STDIN, json.dumps({"seed": fields["seed"]}).encode() + b"\n")
+            self.channel.send(
+                Kind.STDIN, json.dumps({name: fields[name] for name in ("seed", "holes")}).encode() + b"\n"
+            )
             return
         self._drop()
         super().spawn(mode, cwd, **fields)

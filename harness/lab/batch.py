@@ -37,6 +37,8 @@ class Batch:
     seed: int = 0
     open_step: int | None = None
     """A step that is known to be open: tests of later ones are blocked."""
+    holes: tuple[int, ...] = ()
+    """Steps that the learner has not touched: behind the first failing test of one, its others are blocked too."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def fields(batch: Batch, deadlines: Deadlines) -> dict[str, Any]:
         "seed": batch.seed,
         "deadline_s": deadlines.wait_s,
         "open_step": batch.open_step,
+        "holes": batch.holes,
     }
 
 

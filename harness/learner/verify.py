@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 from rich.text import Text
 
-from harness.course import payload, stubs
+from harness.course import catalog, payload, stubs
 from harness.course.catalog import Lesson
 from harness.lab.batch import Batch
 from harness.lab.guest import Lab
@@ -176,7 +176,8 @@ def next_command(view: View, tree: str) -> str:
     if result is None:
         if tree == "solutions":
             return f"make lesson-{number}"
-        return f"make run-{number}, then make lesson-{int(number) + 1:02d}"
+        later = [lesson for lesson in catalog.lessons(view.lesson.root) if lesson.number > number]
+        return f"make run-{number}, then " + (f"make lesson-{later[0].number}" if later else "make report")
     if result.verdict.kind == "lab":
         return "make check"
     if result.verdict.place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):

@@ -305,7 +305,8 @@ def test_any_path_is_one_line_of_json_and_comes_back_whole(loader, path):
     line = loader.json_line(loader.Opened(pid=23, path=path, result=-2, time_ns=5, took_ns=7))
     assert "\n" not in line
     data = json.loads(line.encode())
-    assert os.fsencode(data.pop("path")) == path
+    back = os.fsencode(data.pop("path"))
+    assert back == path, f"the path {path!r} comes back from the JSON line as {back!r}"
     assert data == {"type": "open", "pid": 23, "result": -2, "time_ns": 5, "took_ns": 7}
 
 
