@@ -18,7 +18,7 @@ from rich.console import Console
 
 from harness.course import catalog, stubs
 from harness.errors import UsageError
-from harness.learner import hints, progress, reset, verify
+from harness.learner import difference, hints, progress, reset, verify
 from harness.results import checking, verdict
 from harness.results.checking import StepResult
 from harness.results.verdict import Verdict
@@ -151,6 +151,14 @@ def test_behind_the_last_lesson_comes_the_report(lesson):
     (lesson.root / "lessons/93-next").mkdir()
     (lesson.root / "lessons/93-next/lesson.toml").write_text((lesson.folder() / "lesson.toml").read_text())
     assert verify.next_command(view, "lessons") == "make run-90, then make lesson-93"
+
+
+def test_the_marks_of_holes_are_no_difference(lesson):
+    (lesson.folder() / "loader.py").write_text(
+        "def one() -> int:\n    return 23\n\n\ndef two() -> int:\n    return 47\n"
+    )
+    changed = [line for line in difference.difference(lesson) if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    assert changed == ["-    return 47", "+    return 46"]
 
 
 def test_a_step_that_only_waits_is_open_where_no_other_is(lesson):

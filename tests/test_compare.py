@@ -10,6 +10,8 @@ from rich.console import Console
 from test_commands import ROOT, workbook
 
 from harness.course.catalog import load
+from harness.guest import objects
+from harness.guest.measure import Measure
 from harness.learner import compare
 from harness.results.checking import StepResult
 from harness.results.verdict import Verdict
@@ -53,7 +55,7 @@ def test_the_time_is_that_of_one_event_and_unknown_without_any():
 def test_both_stand_side_by_side():
     lines = shown(side("red", [replace(COST, xlated=40)], lost=5), side())
     assert row(lines, "instructions, rewritten by the verifier") == ["40", "23"]
-    assert row(lines, "time for each event (ns)") == ["1000", "1000"]
+    assert row(lines, "time for each event (ns; no two runs agree)") == ["1000", "1000"]
     assert row(lines, "events lost") == ["5", "0"]
     assert row(lines, LESSON.steps[0].title) == ["red", "3/3", "done", "3/3"]
 
@@ -67,6 +69,23 @@ def test_it_is_done_when_both_sides_are():
     assert compare.done([side(), side()])
     assert not compare.done([side("todo"), side()])
     assert not compare.done([replace(side(), unreadable="SyntaxError"), side()])
+
+
+def test_programs_whose_names_the_kernel_cuts_alike_are_told_apart(monkeypatch):
+    measure, ids = Measure(), {5: 11, 6: 12}
+    monkeypatch.setattr(objects, "fdinfo", lambda pid, fd: {"prog_id": str(ids[fd])})
+    cut = objects.Program(11, "sched__sched_pr", 5, 0, 0, (), 8, 8, 1)
+    monkeypatch.setattr(objects, "programs", lambda pid: [cut, replace(cut, id=12)])
+    monkeypatch.setattr(objects, "maps", lambda numbers: [])
+
+    def load(module, kind, name, *rest):
+        rest[5].value = b"stack depth " + (b"16+8" if name.endswith(b"exec") else b"32")
+        return 5 if name.endswith(b"exec") else 6
+
+    for name in (b"tracepoint__sched__sched_process_exec", b"tracepoint__sched__sched_process_exit"):
+        measure._loading(load)(None, 5, name, *[0] * 9)
+    told = [(one["name"], one["stack"]) for one in measure.numbers()["programs"]]
+    assert told == [("tracepoint__sched__sched_process_exec", 24), ("tracepoint__sched__sched_process_exit", 32)]
 
 
 WASTEFUL = "    char comm[16] = {};\n    char more[200] = {};\n\n    bpf_get_current_comm(more, sizeof(more));\n"

@@ -103,7 +103,7 @@ def diff(
         same = False
         out().print(Text(line, style=styles.get(line[:1], "")))
     if same:
-        out().print(Text("your files are the reference's, byte for byte"))
+        out().print(Text("your code is the reference's, line for line"))
 
 
 @app.command()

@@ -17,15 +17,15 @@ STATISTICS = 4
 """BPF_LOG_STATS of the verifier's log level (include/linux/bpf_verifier.h, Linux 6.12): no instructions."""
 LOG_BYTES = 1 << 16
 STACK = re.compile(rb"stack depth ([\d+]+)")
-NAME_MAX = 15
 
 
 class Measure:
     """Stands beside BCC's loading and its perf buffers; adds its numbers to the report of each test."""
 
     def __init__(self) -> None:
-        self._stacks: dict[str, int] = {}
-        self._names: dict[str, str] = {}
+        self._stacks: dict[int, int] = {}
+        self._names: dict[int, str] = {}
+        """By the program's id: the kernel's own names are cut, and BCC takes the prefix off first."""
         self._lost = 0
 
     def install(self) -> None:
@@ -52,7 +52,7 @@ class Measure:
         maps = objects.maps({number for program in programs for number in program.maps})
         return {
             "programs": [
-                asdict(one) | {"name": self._names.get(one.name, one.name), "stack": self._stacks.get(one.name)}
+                asdict(one) | {"name": self._names.get(one.id, one.name), "stack": self._stacks.get(one.id)}
                 for one in programs
             ],
             "maps": [asdict(one) for one in maps],
@@ -67,10 +67,10 @@ class Measure:
             fd = load(*args[:7], STATISTICS, buffer, LOG_BYTES, *args[10:])
             if fd < 0:
                 return load(*args)
-            name = args[2].decode()
-            self._names[name[:NAME_MAX]] = name
+            number = int(objects.fdinfo(os.getpid(), fd)["prog_id"])
+            self._names[number] = args[2].decode()
             if found := STACK.search(buffer.value):
-                self._stacks[name[:NAME_MAX]] = sum(map(int, found[1].split(b"+")))
+                self._stacks[number] = sum(map(int, found[1].split(b"+")))
             return fd
 
         return loaded

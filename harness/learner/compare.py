@@ -27,7 +27,7 @@ ROWS = (
     ("stack", "stack (bytes)"),
     ("map_bytes", "map memory (bytes)"),
     ("events", "events"),
-    ("ns", "time for each event (ns)"),
+    ("ns", "time for each event (ns; no two runs agree)"),
 )
 
 
