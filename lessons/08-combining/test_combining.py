@@ -95,7 +95,7 @@ def tree(program, bpf):
 
 def forget(bpf):
     """Empty `followed`. Processes of the last test may still be ending, and BCC's clear() raises where one is gone."""
-    for key in bpf["followed"].keys():
+    for key in bpf["followed"]:
         with contextlib.suppress(KeyError):
             del bpf["followed"][key]
 
