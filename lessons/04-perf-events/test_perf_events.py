@@ -68,7 +68,7 @@ def chain(hop, tmp_path, rng):
     started = []
 
     def start(number, cpus=CPUS, names=None, **options):
-        names = names or ["".join(rng.choices("abcdefgh", k=11)) + f"-{n}" for n in range(number)]
+        names = names or ["".join(rng.choices("abcdefgh", k=12)) + f"-{n:02}" for n in range(number)]
         names = [name.encode() if isinstance(name, str) else name for name in names]
         started.append(Chain(hop, tmp_path, names, cpus, **options))
         return started[-1]
@@ -314,7 +314,7 @@ def test_take_gives_the_order_of_the_execs(loader, stream, chain):
 
 
 def events_at(loader, *times):
-    return [loader.Event(time_ns=t, cpu=t % 2, pid=1, uid=0, comm="x") for t in times]
+    return [loader.Event(time_ns=t, cpu=t % 2, pid=100 - t, uid=0, comm="x") for t in times]
 
 
 @pytest.mark.step(5)

@@ -265,6 +265,20 @@ def test_sleeping_and_running_are_not_waiting(loader, bpf, watched):
 
 
 @pytest.mark.step(3)
+def test_who_sleeps_or_has_ended_is_not_waiting(bpf, watched, eventually):
+    told, tell = os.pipe()
+    one = watched(lambda: in_a_thread(lambda: os.write(tell, b"%d" % threading.get_native_id())))
+    one.work()
+    tids = {one.pid, int(os.read(told, 32))}
+    os.close(told)
+    os.close(tell)
+    eventually(
+        lambda: not tids & {tid.value for tid in bpf["waiting"]},
+        "a process that sleeps and a thread that has ended to be out of `waiting`",
+    )
+
+
+@pytest.mark.step(3)
 def test_a_wait_has_the_name_of_the_thread_that_waited(loader, bpf, watched, rng):
     name = name_of(rng)
 

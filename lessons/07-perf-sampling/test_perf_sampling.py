@@ -160,6 +160,24 @@ def test_no_more_is_counted_than_the_cpu_time_is_worth(profile, mode):
 
 
 @pytest.mark.step(2)
+def test_every_cpu_is_sampled(loader, bpf, workload):
+    def compute(cpu):
+        os.sched_setaffinity(0, {cpu})
+        while time.process_time() < 0.293:
+            pass
+
+    counted = {}
+    for cpu in os.sched_getaffinity(0):
+        child = workload(lambda cpu=cpu: compute(cpu))
+        loader.attach(bpf, HZ)
+        pid = child.pid
+        child.run()
+        take_off(bpf)
+        counted[cpu] = number_of(loader.samples(bpf), pid)
+    assert all(counted.values()), f"samples of a process that computes, by the CPU that it is kept on: {counted}"
+
+
+@pytest.mark.step(2)
 def test_a_process_that_sleeps_has_no_samples(profile):
     assert number_of(profile.samples, profile.pids["work"]) > 0, "nothing was counted at all"
     asleep = number_of(profile.samples, profile.sleeper)

@@ -125,6 +125,16 @@ def test_a_process_and_all_that_live_below_it_are_followed(loader, bpf, tree):
 
 
 @pytest.mark.step(1)
+def test_descendants_of_descendants_are_followed(loader, bpf, tree):
+    root = tree()
+    child, grandchild = root.do(b"g", answers=2)
+    forget(bpf)
+    loader.follow(bpf, os.getpid())
+    family = {os.getpid(), root.pid, child, grandchild}
+    assert set(followed(bpf)) & family == family, "of four generations, these are in the map"
+
+
+@pytest.mark.step(1)
 def test_nobody_else_is_followed(loader, bpf, tree):
     other, root = tree(), tree()
     loader.follow(bpf, root.pid)
@@ -151,6 +161,34 @@ def test_a_child_has_a_name_and_a_time_from_its_birth_on(loader, bpf, tree):
     known, after_ns = followed(bpf)[child], time.monotonic_ns()
     assert known.comm.decode() == Path(f"/proc/{child}/comm").read_text().rstrip("\n")
     assert before_ns <= known.start_ns <= after_ns, f"born between {before_ns} and {after_ns} ns"
+
+
+@pytest.mark.step(2)
+def test_a_child_has_the_name_that_its_maker_has_then(loader, bpf, tree):
+    root = tree()
+    loader.follow(bpf, root.pid)
+    root.do(b"n")
+    child = root.do(b"f")
+    assert followed(bpf)[child].comm == b"renamed"
+
+
+@pytest.mark.step(2)
+def test_a_child_in_its_maker_s_memory_is_a_process_of_its_own(loader, bpf, tree):
+    root = tree()
+    loader.follow(bpf, root.pid)
+    child = root.do(b"v")
+    known = {pid: process.threads for pid, process in followed(bpf).items()}
+    assert known == {root.pid: 1, child: 1}, "threads by process, after a posix_spawn"
+
+
+@pytest.mark.step(2)
+def test_a_child_begins_to_count_at_zero(loader, bpf, tree):
+    root = tree()
+    loader.follow(bpf, root.pid)
+    root.do(b"c")
+    born = root.do(b"f")
+    child = followed(bpf)[born]
+    assert (child.opens, child.calls, child.open_ns, child.call_ns) == (0, 0, 0, 0), "its maker has opened and called"
 
 
 @pytest.mark.step(2)
@@ -292,6 +330,18 @@ def test_a_process_killed_in_a_call_leaves_nothing_in_flight(loader, bpf, tree, 
     eventually(lambda: child not in followed(bpf), "the child to be out of the map")
     left = len(bpf["calling"])
     assert left == 0, f"{left} calls of processes that are gone stay in the map"
+
+
+@pytest.mark.step(5)
+def test_a_thread_that_ends_in_a_call_leaves_nothing_in_flight(loader, bpf, tree, eventually):
+    root = tree()
+    loader.follow(bpf, root.pid)
+    root.do(b"d")
+    eventually(lambda: len(bpf["calling"]) == 1, "the thread to be inside usleep")
+    root.do(b"k")
+    eventually(lambda: threads(root.pid) == 1, "the thread to end")
+    left = len(bpf["calling"])
+    assert left == 0, f"{left} calls of threads that are gone stay in the map; their process lives"
 
 
 @pytest.mark.step(5)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,19 @@ static void *wait_for_a_byte(void *unused)
     if (read(wake[0], &byte, 1) != 1)
         _exit(1);
     return NULL;
+}
+
+static void *sleep_inside(void *unused)
+{
+    (void)unused;
+    usleep(900 * 1000 * 1000);
+    return NULL;
+}
+
+static void end_this_thread(int unused)
+{
+    (void)unused;
+    syscall(SYS_exit, 0);
 }
 
 static pid_t child(void)
@@ -73,8 +87,13 @@ int main(int argc, char **argv)
     pid_t pid;
     char letter;
 
-    if (pipe(wake) != 0)
+    if (pipe(wake) != 0 || signal(SIGUSR1, end_this_thread) == SIG_ERR)
         return 1;
+    if (argc > 1 && strcmp(argv[1], "wait") == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
     if (argc > 1)
         answer(getpid()); // after an exec of itself
     while (read(0, &letter, 1) == 1) {
@@ -118,6 +137,12 @@ int main(int argc, char **argv)
             open_and_call("/dev/null");
             answer(CALLS);
             break;
+        case 'v': // a child that has its maker's memory until it becomes another program: it waits
+            answer(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, (char *[]){argv[0], "wait", NULL}, environ) ? -1 : pid);
+            break;
+        case 'n': // takes another name
+            answer(prctl(PR_SET_NAME, "renamed"));
+            break;
         case 'u': // a child that is inside usleep
             pid = child();
             if (pid == 0) {
@@ -133,6 +158,12 @@ int main(int argc, char **argv)
                 _exit(0);
             }
             answer(pid);
+            break;
+        case 'd': // a thread that is inside usleep
+            answer(pthread_create(&thread, NULL, sleep_inside, NULL));
+            break;
+        case 'k': // ends that thread there
+            answer(pthread_kill(thread, SIGUSR1));
             break;
         case 't': // a thread that waits
             answer(pthread_create(&thread, NULL, wait_for_a_byte, NULL));
