@@ -201,11 +201,13 @@ def test_an_event_is_the_loader_s_own(loader, stream, chain):
 
 @pytest.mark.step(2)
 def test_no_name_is_too_strange(stream, chain):
-    names = [b"\xff\xfe-" + str(n).encode() for n in range(3)]
+    names = [b"\xff\xfe-0", " ä\n".encode(), b"a\xff"]
     one, opened = chain(3, names=names), stream()
     one.run()
-    arrived = len([event for event in read(opened) if event.pid == one.pid])
-    assert arrived == 3, f"3 programs whose names are no UTF-8 gave {arrived} events ({opened.error!r})"
+    arrived = [event.comm for event in read(opened) if event.pid == one.pid]
+    assert len(arrived) == 3, f"3 programs with odd names gave {len(arrived)} events ({opened.error!r})"
+    expected = sorted(name.decode(errors="replace") for name in names)
+    assert sorted(arrived) == expected, "right: a sign for each byte that is no UTF-8, and all else as it is"
 
 
 @pytest.mark.step(2)
@@ -283,11 +285,28 @@ def test_an_error_ends_the_waiting(loader):
         waits.append(timeout)
         opened.error = LookupError("from the callback")
 
-    opened = loader.Stream(SimpleNamespace(perf_buffer_poll=poll, perf_buffer_consume=lambda: None))
+    reads = []
+    opened = loader.Stream(SimpleNamespace(perf_buffer_poll=poll, perf_buffer_consume=lambda: reads.append(1)))
     with pytest.raises(LookupError):
         loader.collect(opened, lambda: next(answers))
     waited = len([wait for wait in waits if wait])
     assert waited == 1, f"a callback failed in the first wait; {waited} waits were made"
+    assert reads, "what was left in the rings was not read before the error was raised"
+
+
+@pytest.mark.step(3)
+def test_a_loss_is_no_end(loader):
+    waits = []
+    answers = iter([False] * 3 + [True] * 9)
+
+    def poll(timeout=-1):
+        waits.append(timeout)
+        opened.lost += 5
+
+    opened = loader.Stream(SimpleNamespace(perf_buffer_poll=poll, perf_buffer_consume=lambda: None), lost=7)
+    loader.collect(opened, lambda: next(answers))
+    told = (len(waits), opened.lost)
+    assert told == (3, 22), "waits until done() said yes, and losses: 7 before, 5 in each wait"
 
 
 @pytest.mark.step(3)
@@ -328,9 +347,9 @@ def test_take_keeps_later_events_for_next_time(loader):
 
 @pytest.mark.step(5)
 def test_take_gives_each_event_once(loader):
-    opened = loader.Stream(None, arrived=events_at(loader, 3, 1, 2))
+    opened = loader.Stream(None, arrived=events_at(loader, 3, 1, 2, 2))
     taken = [len(loader.take(opened, 1000)) for _ in range(2)]
-    assert taken == [3, 0]
+    assert taken == [4, 0], "events taken at once and again; two CPUs had one at the same nanosecond"
 
 
 @pytest.mark.step(6)

@@ -6,6 +6,7 @@ another one runs on its CPU (kernel/trace/bpf_trace.c, bpf_prog_active).
 """
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import re
@@ -146,7 +147,7 @@ def count(loader, bpf, tid):
 
 
 def name_of(rng):
-    return "".join(rng.choices("abcdefgh", k=11))
+    return "".join(rng.choices("abcdefgh", k=15))
 
 
 @pytest.mark.step(1)
@@ -156,6 +157,7 @@ def test_a_format_becomes_fields(loader, rng):
         "name: made_up\nID: 7\nformat:\n"
         "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n"
         f"\tfield:char prev_comm[16];\toffset:{offset};\tsize:16;\tsigned:0;\n"
+        "\tfield:unsigned long args[6];\toffset:16;\tsize:48;\tsigned:0;\n"
         f"\tfield:const char * filename;\toffset:24;\tsize:{size};\tsigned:0;\n"
         "\tfield:__data_loc char[] name;\toffset:20;\tsize:4;\tsigned:0;\n\n"
         'print fmt: "prev_comm=%s", REC->prev_comm\n'
@@ -163,6 +165,7 @@ def test_a_format_becomes_fields(loader, rng):
     assert loader.fields(text) == [
         loader.Field("unsigned short", "common_type", 0, 2),
         loader.Field("char[16]", "prev_comm", offset, 16),
+        loader.Field("unsigned long[6]", "args", 16, 48),
         loader.Field("const char *", "filename", 24, size),
         loader.Field("__data_loc char[]", "name", 20, 4),
     ]
@@ -180,9 +183,11 @@ def test_the_fields_are_those_that_the_kernel_prints(loader, tracepoint):
 @pytest.mark.step(2)
 def test_each_open_names_process_and_file(loader, opens_of, workload, rng):
     names = [f"/no/such/{name_of(rng)}/{number}" for number in range(TIMES)]
+    other = name_of(rng)
 
     def open_all():
         os.sched_setaffinity(0, {THEIRS})
+        Path("/proc/self/comm").write_text(other)
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 os.open(name, os.O_RDONLY)
@@ -191,7 +196,17 @@ def test_each_open_names_process_and_file(loader, opens_of, workload, rng):
     pid, comm = child.pid, child.comm
     child.run()
     told = opens_of(pid)
-    assert told == [loader.Open(pid, comm, name) for name in names]
+    expected = [("/proc/self/comm", comm), *((name, other) for name in names)]
+    assert told == [loader.Open(pid, comm, name) for name, comm in expected]
+
+
+@pytest.mark.step(2)
+def test_an_open_without_a_readable_name_is_one_too(opens_of, workload):
+    child = workload(lambda: ctypes.CDLL(None).open(ctypes.c_void_p(8), os.O_RDONLY))
+    pid = child.pid
+    child.run()
+    names = [event.name for event in opens_of(pid)]
+    assert names[-1:] == [""], "open() at the address 8 has failed; it was called"
 
 
 @pytest.mark.step(2)
@@ -362,8 +377,27 @@ def test_bytes_are_summed_by_process_and_device(loader, bpf, workload, rng):
 
 
 @pytest.mark.step(6)
+def test_a_packet_may_be_long(loader, bpf, workload):
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    address, long = receiver.getsockname(), 65507
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            sender.sendto(bytes(long), address)
+
+    child = workload(send)
+    pid = child.pid
+    child.run()
+    receiver.close()
+    sent = sum(total for who, total in loader.sent(bpf).items() if who.pid == pid)
+    assert sent == long + HEADERS, "bytes of one datagram of the largest size, with its headers"
+
+
+@pytest.mark.step(6)
 def test_a_device_has_its_own_name(loader, bpf, workload, rng):
-    name = b"lab" + bytes(rng.choices(b"abcdefgh", k=8))
+    name = b"lab" + bytes(rng.choices(b"abcdefgh", k=12))
 
     def send():
         os.unshare(os.CLONE_NEWNET)  # a network of its own, whose loopback device may have any name

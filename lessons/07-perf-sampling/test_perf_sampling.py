@@ -185,6 +185,12 @@ def test_a_process_that_sleeps_has_no_samples(profile):
 
 
 @pytest.mark.step(2)
+def test_the_first_sample_of_a_stack_counts(profile):
+    empty = sum(sample.count == 0 for sample in profile.samples)
+    assert empty == 0, f"{empty} of {len(profile.samples)} entries of counts say that they were never seen"
+
+
+@pytest.mark.step(2)
 def test_a_sample_in_user_space_has_a_user_stack_only(profile):
     own = sum(s.count for s in of_mode(profile, "work") if s.user != -errno.EFAULT and s.kernel == -errno.EFAULT)
     total = number_of(profile.samples, profile.pids["work"])
@@ -215,8 +221,9 @@ def test_an_idle_cpu_is_not_counted(loader, bpf, clock, workload):
 
 
 @pytest.mark.step(3)
-def test_only_the_chosen_process_is_counted(loader, bpf, clock, shares):
-    chosen, other = shares("work", 307), shares("work", 307)
+@pytest.mark.parametrize("mode", ["work", "thread"])
+def test_only_the_chosen_process_is_counted(loader, bpf, clock, shares, mode):
+    chosen, other = shares(mode, 307), shares("work", 307)
     clock(chosen.pid)
     for program in (chosen, other):
         program.start()
@@ -247,6 +254,15 @@ def test_each_address_of_a_stack_is_named(loader, bpf, profile):
     innermost_first = [f"{address:x}" for address in bpf["stacks"].walk(number)]
     named = loader.functions(bpf, number, lambda address: b"%x" % address)
     assert named == innermost_first[::-1]
+    unknown = loader.functions(bpf, number, lambda address: b"[unknown]")
+    assert len(unknown) == len(named), "a function without a name is one all the same"
+
+
+@pytest.mark.step(5)
+def test_zero_is_a_stack_too(loader):
+    there = SimpleNamespace(walk=lambda number: iter([number + 23, number + 7]))
+    named = loader.functions({"stacks": there}, 0, lambda address: b"%d" % address)
+    assert named == ["7", "23"], "of stack 0"
 
 
 @pytest.mark.step(5)
@@ -317,6 +333,24 @@ def test_lines_that_read_alike_are_added(loader, bpf, monkeypatch):
 
 
 @pytest.mark.step(6)
+def test_an_address_is_another_function_in_another_process(loader, bpf, monkeypatch):
+    class OneStack:
+        def __getitem__(self, name):
+            return SimpleNamespace(walk=lambda number: iter([0x400000]))
+
+        def sym(self, address, pid, **more):
+            return b"main%d" % pid
+
+        ksym = bpf.ksym
+
+    found = [loader.Sample(pid, "cc", 7, -errno.EFAULT, pid) for pid in (3, 5)]
+    found += [loader.Sample(11, "cc", -errno.EEXIST, -errno.EFAULT, 2)]
+    monkeypatch.setattr(loader, "samples", lambda bpf: found)
+    lines = loader.folded(OneStack())
+    assert lines == {"cc;main3": 3, "cc;main5": 5, "cc;[lost]": 2}, "one stack of two processes, and one that was lost"
+
+
+@pytest.mark.step(6)
 def test_no_sample_is_left_out(loader, bpf, profile, monkeypatch):
     monkeypatch.setattr(loader, "samples", lambda bpf: profile.samples)
     in_lines = sum(loader.folded(bpf).values())
@@ -324,7 +358,19 @@ def test_no_sample_is_left_out(loader, bpf, profile, monkeypatch):
     assert in_lines == counted
 
 
-LINES = {"sh;main;work": 7, "sh;main": 11, "sh;main;work;main": 5}
+@pytest.mark.step(6)
+def test_to_be_told_takes_nothing_away(loader, bpf, clock, shares):
+    program = shares("work", 307)
+    clock(program.pid)
+    program.start()
+    program.result()
+    take_off(bpf)
+    before = number_of(loader.samples(bpf), program.pid)
+    loader.folded(bpf)
+    assert number_of(loader.samples(bpf), program.pid) == before > 0, "samples after folded(), and before"
+
+
+LINES = {"sh;main;operator new": 7, "sh;main": 11, "sh;main;operator new;main": 5}
 
 
 @pytest.mark.step(7)
@@ -336,12 +382,12 @@ def test_speedscope_holds_each_line_by_the_numbers_of_its_frames(loader):
     assert numbers == list(range(len(names))), "frames are numbered by their places in shared.frames, from 0"
     lines = [";".join(names[number] for number in stack) for stack in profile["samples"]]
     assert lines == list(LINES)
-    assert sorted(names) == ["main", "sh", "work"], "each name stands in the file once"
+    assert sorted(names) == ["main", "operator new", "sh"], "each name stands in the file once"
 
 
 @pytest.mark.step(7)
 def test_speedscope_weighs_in_seconds(loader):
-    (profile,) = loader.speedscope(LINES, 50, "a title")["profiles"]
+    (profile,) = loader.speedscope(LINES, 99, "a title")["profiles"]
     unit, weights = profile["unit"], profile["weights"]
-    assert (unit, weights) == ("seconds", pytest.approx([0.14, 0.22, 0.1])), "7, 11 and 5 samples at 50 Hz"
-    assert profile["endValue"] == pytest.approx(0.46)
+    assert (unit, weights) == ("seconds", pytest.approx([7 / 99, 11 / 99, 5 / 99])), "7, 11 and 5 samples at 99 Hz"
+    assert profile["endValue"] == pytest.approx(23 / 99)

@@ -135,6 +135,17 @@ def test_descendants_of_descendants_are_followed(loader, bpf, tree):
 
 
 @pytest.mark.step(1)
+def test_who_is_followed_already_hides_nobody(loader, bpf, tree):
+    root = tree()
+    below = [root.do(b"f") for _ in range(3)]
+    for known in below:
+        forget(bpf)
+        loader.enter(bpf, known)
+        loader.follow(bpf, root.pid)
+        assert set(followed(bpf)) == {root.pid, *below}, f"{known} was in the map before; right: all that live"
+
+
+@pytest.mark.step(1)
 def test_nobody_else_is_followed(loader, bpf, tree):
     other, root = tree(), tree()
     loader.follow(bpf, root.pid)
@@ -221,6 +232,15 @@ def test_a_thread_is_no_process(loader, bpf, tree):
     root.do(b"t")
     known = {pid: process.threads for pid, process in followed(bpf).items()}
     assert known == {root.pid: 2}, "a process with a second thread is one process with two threads"
+
+
+@pytest.mark.step(3)
+def test_the_end_is_the_end_where_nobody_listens(loader, bpf, tree, eventually):
+    """Before the rings are opened: perf_submit says no."""
+    root = tree()
+    loader.follow(bpf, root.pid)
+    root.kill()
+    eventually(lambda: not followed(bpf), "the process to be out of the map")
 
 
 @pytest.mark.step(3)
@@ -358,9 +378,11 @@ def test_a_process_killed_in_an_open_leaves_nothing_in_flight(loader, bpf, tree,
 
 
 @pytest.mark.step(6)
-@pytest.mark.parametrize("path", [b"/etc/hosts", b'a"b', b"a\nb", b"a\\b", b"{}", "ü".encode(), b"\xff\xfe", b""])
+@pytest.mark.parametrize("path", [b"/etc/hosts", b'a"b', b" a \n", b"a\\b", b"{}", "ü".encode(), b"\xff\xfe", b""])
 def test_any_path_is_one_line_of_json_and_comes_back_whole(loader, path):
-    line = loader.json_line(loader.Opened(pid=23, path=path, result=-2, time_ns=5, took_ns=7))
+    event = loader.Opened(pid=23, path=path, result=-2, time_ns=5, took_ns=7)
+    line = loader.json_line(event)
+    assert event == loader.Opened(pid=23, path=path, result=-2, time_ns=5, took_ns=7), "the event itself was changed"
     assert "\n" not in line
     data = json.loads(line.encode())
     back = os.fsencode(data.pop("path"))
