@@ -4,6 +4,8 @@ import copy
 import json
 import re
 import shutil
+import subprocess
+import time
 import typing
 
 import pytest
@@ -11,6 +13,7 @@ from test_commands import ROOT, workbook
 
 from harness.course.catalog import load
 from harness.explain import silent
+from harness.guest import evidence
 from harness.results import verdict
 
 CASES = {
@@ -62,6 +65,24 @@ def kind(**changes):
 
 def test_a_program_that_ran_wrote_and_was_read_has_no_cause():
     assert kind() is None
+
+
+def test_a_script_is_looked_at_after_something_has_happened_under_its_probes(monkeypatch, tmp_path):
+    """On a busy machine one stir takes longer than the script is watched; the script attached in the midst of it."""
+    stirs = []
+
+    def stir():
+        stirs.append(1)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(evidence, "_stir", stir)
+    monkeypatch.setattr(evidence, "_is_loaded", lambda folder: True)
+    monkeypatch.setattr(evidence, "_used_s", lambda pid: time.monotonic())
+    monkeypatch.setattr(evidence.objects, "attachments", lambda pid: stirs)
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    _, seen = evidence._wait(child.pid, tmp_path, 0.2, 30, lambda pid: {"stirs": len(stirs)})
+    child.returncode = 0  # waited for already
+    assert seen["stirs"] >= 3
 
 
 def test_each_cause_is_told_from_the_facts():

@@ -50,7 +50,9 @@ def load(lesson: Lesson) -> list[Mutant]:
 
 
 def step_of(mutant: Mutant, lesson: Lesson) -> int | None:
-    """The step whose test catches it, as the mark of that test says."""
+    """The step whose test catches it, as the mark of that test says; None where there is no such test."""
+    if not lesson.tests.exists():
+        return None
     for node in ast.walk(ast.parse(lesson.tests.read_bytes())):
         if isinstance(node, ast.FunctionDef) and node.name == mutant.killed_by:
             for mark in node.decorator_list:

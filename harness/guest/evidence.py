@@ -26,6 +26,8 @@ COMPILE_DEADLINE_S = 240
 """Seconds for compiling and loading, before those for running begin; headers can take 25, a long verification 50."""
 SETUP_DEADLINE_S = 120
 """Seconds for what a script does between compiling and attaching: a long verification, a look through all symbols."""
+STIRS_MIN = 2
+"""Whole ones that a script has seen while it waited or was attached: one may take longer than it is watched."""
 BUSY = 0.5
 """A script that uses more than this share of a processor, and has attached nothing, is still setting up."""
 GRACE_S = 5
@@ -142,7 +144,7 @@ def _wait(
 ) -> tuple[int, dict[str, Any]]:
     """Until the child ends; after its time it is interrupted, then killed. Its status, and a last look at it alive."""
     end, asked, seen = time.monotonic() + deadline_s, False, dict[str, Any]()
-    loaded, running_s, last, used_s = False, 0.0, time.monotonic(), 0.0
+    loaded, running_s, stirs, last, used_s = False, 0.0, 0, time.monotonic(), 0.0
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -157,7 +159,7 @@ def _wait(
             if loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
                 running_s += now - last
         last = now
-        if (now > end or 0 < seconds < running_s) and not asked:
+        if (now > end or (0 < seconds < running_s and stirs >= STIRS_MIN)) and not asked:
             seen = look(pid) if loaded else {}
             asked, end = True, time.monotonic() + GRACE_S
             os.kill(pid, signal.SIGINT)
@@ -165,6 +167,7 @@ def _wait(
             os.killpg(pid, signal.SIGKILL)
         if loaded and not asked:
             _stir()
+            stirs += running_s > 0
         time.sleep(0.05)
 
 
