@@ -49,12 +49,20 @@ static void end_this_thread(int unused)
     syscall(SYS_exit, 0);
 }
 
+// Ends with its maker, also if that has ended by now.
+static void end_with(pid_t maker)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != maker)
+        _exit(0);
+}
+
 static pid_t child(void)
 {
-    pid_t pid = fork();
+    pid_t maker = getpid(), pid = fork();
 
     if (pid == 0)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        end_with(maker);
     return pid;
 }
 
@@ -85,12 +93,12 @@ int main(int argc, char **argv)
 {
     pthread_t thread;
     pid_t pid;
-    char letter;
+    char letter, number[16];
 
     if (pipe(wake) != 0 || signal(SIGUSR1, end_this_thread) == SIG_ERR)
         return 1;
-    if (argc > 1 && strcmp(argv[1], "wait") == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (argc > 2) {
+        end_with(atoi(argv[2]));
         for (;;)
             pause();
     }
@@ -138,7 +146,10 @@ int main(int argc, char **argv)
             answer(CALLS);
             break;
         case 'v': // a child that has its maker's memory until it becomes another program: it waits
-            answer(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, (char *[]){argv[0], "wait", NULL}, environ) ? -1 : pid);
+            snprintf(number, sizeof(number), "%d", getpid());
+            if (posix_spawn(&pid, "/proc/self/exe", NULL, NULL, (char *[]){argv[0], "wait", number, NULL}, environ))
+                return 1;
+            answer(pid);
             break;
         case 'n': // takes another name
             answer(prctl(PR_SET_NAME, "renamed"));
