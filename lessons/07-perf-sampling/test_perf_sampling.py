@@ -221,9 +221,8 @@ def test_an_idle_cpu_is_not_counted(loader, bpf, clock, workload):
 
 
 @pytest.mark.step(3)
-@pytest.mark.parametrize("mode", ["work", "thread"])
-def test_only_the_chosen_process_is_counted(loader, bpf, clock, shares, mode):
-    chosen, other = shares(mode, 307), shares("work", 307)
+def test_only_the_chosen_process_is_counted(loader, bpf, clock, shares):
+    chosen, other = shares("work", 307), shares("work", 307)
     clock(chosen.pid)
     for program in (chosen, other):
         program.start()
