@@ -49,16 +49,16 @@ def load(lesson: Lesson) -> list[Mutant]:
         raise UsageError(f"{path}: {error}") from error
 
 
-def step_of(mutant: Mutant, lesson: Lesson) -> int | None:
-    """The step whose test catches it, as the mark of that test says; None where there is no such test."""
-    if not lesson.tests.exists():
-        return None
-    for node in ast.walk(ast.parse(lesson.tests.read_bytes())):
-        if isinstance(node, ast.FunctionDef) and node.name == mutant.killed_by:
-            for mark in node.decorator_list:
-                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.step":
-                    return int(ast.literal_eval(mark.args[0]))
-    return None
+def steps_of_tests(lesson: Lesson) -> dict[str, int]:
+    """Test of the specification → its step, as its mark says; a mutant's `killed_by` names one."""
+    tree = ast.parse(lesson.tests.read_bytes() if lesson.tests.exists() else b"")
+    return {
+        node.name: int(ast.literal_eval(mark.args[0]))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for mark in node.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.step"
+    }
 
 
 def _mutant(entry: dict[str, Any]) -> Mutant:

@@ -71,7 +71,6 @@ def batch(
     files = of_folder(lesson.folder()) | (of_folder(code) if tree != "lessons" else {})
     if not tests:
         tests = tuple(sorted(lesson.folder().glob("test_*.py")))
-    untouched = [step.number for step in lesson.steps if stubs.open_hole(lesson, code, step.number)]
     return Batch(
         root=lesson.root,
         code=code,
@@ -80,5 +79,5 @@ def batch(
         wanted=wanted,
         options=options,
         seed=seed,
-        holes=tuple(untouched),
+        holes=tuple(sorted(stubs.open_holes(lesson, code))),
     )

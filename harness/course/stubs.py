@@ -98,16 +98,23 @@ def holes(lesson: Lesson) -> list[Hole]:
 
 
 def open_hole(lesson: Lesson, code: Path, number: int) -> Hole | None:
-    """Hole `number` if it stands untouched in the files in `code`: its line, and the one after it, as in the stub."""
+    """Hole `number` if it stands untouched in the files in `code`."""
+    return open_holes(lesson, code).get(number)
+
+
+def open_holes(lesson: Lesson, code: Path) -> dict[int, Hole]:
+    """Number → hole, of those that stand untouched in `code`: their line, and the one after it, as in the stub."""
+    found: dict[int, Hole] = {}
     for name, stub in stubs(lesson).items():
-        stub_lines = stub.splitlines()
+        stub_lines, path = stub.splitlines(), code / name
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         for index, line in enumerate(stub_lines):
-            match = re.search(rf"TODO {number}: (.*?)(?:\"\))?$", line)
+            match = re.search(r"TODO (\d+): (.*?)(?:\"\))?$", line)
             if match is None:
                 continue
-            path = code / name
-            lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-            for here, mine in enumerate(lines):
-                if [mine, *lines[here + 1 : here + 2]] == stub_lines[index : index + 2]:
-                    return Hole(number, match[1], path, here + 1)
-    return None
+            for here in range(len(lines)):
+                if lines[here : here + 2] == stub_lines[index : index + 2]:
+                    number = int(match[1])
+                    found.setdefault(number, Hole(number, match[2], path, here + 1))
+                    break
+    return found

@@ -26,7 +26,8 @@ class Hint:
 def open_step(lesson: Lesson) -> Step | None:
     """The step that the learner is at: the first hole that is still a stub, else the first not done, if any."""
     code = lesson.folder()
-    untouched = [step for step in lesson.steps if stubs.open_hole(lesson, code, step.number)]
+    holes = stubs.open_holes(lesson, code)
+    untouched = [step for step in lesson.steps if step.number in holes]
     done = progress.standing(lesson).steps_done
     checked = lesson.steps[done:]
     candidates = sorted([*untouched[:1], *checked[:1]], key=lambda step: step.number)

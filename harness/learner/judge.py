@@ -166,8 +166,8 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached
     if found.passes:
         line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
         console.print(Text(f"  score {found.score} wrong answers caught; one test need not catch them all"))
-    last = max(reached, step.number + 1)
-    near = [mutant for mutant in found.missed if (mutants.step_of(mutant, lesson) or 0) <= last]
+    last, steps = max(reached, step.number + 1), mutants.steps_of_tests(lesson)
+    near = [mutant for mutant in found.missed if steps.get(mutant.killed_by, 0) <= last]
     for mutant in near:
         console.print(Text(f"    missed: {mutant.misconception}"))
     if left := len(found.missed) - len(near):

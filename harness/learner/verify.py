@@ -99,8 +99,8 @@ def at_the_step_reached(lesson: Lesson, steps: list[StepResult], reached: int) -
     That is the one behind the `reached` steps of the last check, unless a hole before it is open (again). Own tests
     hold nothing that a compiler or the kernel could refuse.
     """
-    code = lesson.folder()
-    untouched = (index for index, step in enumerate(lesson.steps) if stubs.open_hole(lesson, code, step.number))
+    holes = stubs.open_holes(lesson, lesson.folder())
+    untouched = (index for index, step in enumerate(lesson.steps) if step.number in holes)
     at = min(reached, next(untouched, reached), len(steps) - 1)
     while at > 0 and steps[at].step.mutant:
         at -= 1
