@@ -161,14 +161,14 @@ def test_no_more_is_counted_than_the_cpu_time_is_worth(profile, mode):
 
 @pytest.mark.step(2)
 def test_every_cpu_is_sampled(loader, bpf, workload):
-    def compute(cpu):
-        os.sched_setaffinity(0, {cpu})
+    def compute():
         while time.process_time() < 0.293:
             pass
 
     counted = {}
     for cpu in os.sched_getaffinity(0):
-        child = workload(lambda cpu=cpu: compute(cpu))
+        child = workload(compute)
+        os.sched_setaffinity(child.pid, {cpu})  # before any clock runs: no sample can be of another CPU
         loader.attach(bpf, HZ)
         pid = child.pid
         child.run()
