@@ -160,6 +160,18 @@ def test_bounds_are_told_in_words():
     )
 
 
+def test_where_the_verifier_gave_up_counting_no_register_is_to_blame():
+    log = """\
+172: (af) r4 ^= r3                    ; R3=29920 R4_w=30004
+173: (57) r4 &= 63
+BPF program is too large. Processed 1000001 insn
+processed 1000001 insns (limit 1000000) max_states_per_insn 4 total_states 29417 peak_states 59 mark_read 11
+"""
+    refusal = verifier.read(log)
+    assert refusal.message == "BPF program is too large. Processed 1000001 insn"
+    assert registers.in_words(refusal) == []
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [

@@ -30,11 +30,18 @@ TYPES = {
     "ptr_": "a kernel structure",
 }
 STATE = re.compile(r"^(?P<type>[a-z_]*)P?(?P<value>-?(?:0x[0-9a-f]+|\d+))?(?:\((?P<facts>.*)\))?$")
+LIMIT = re.compile(r"program is too large|jumps is too complex")
+"""do_check() and push_stack(), kernel/bpf/verifier.c, Linux 6.12."""
 BOUNDS = (("smin", "smax"), ("umin", "umax"), ("umin_value", "umax_value"), ("smin_value", "smax_value"))
 
 
 def in_words(refusal: Refusal) -> list[str]:
-    """A sentence for each register that the message or its instruction names."""
+    """A sentence for each register that the message or its instruction names.
+
+    None where the verifier came to its limit: the instruction that it was at then has no fault.
+    """
+    if LIMIT.search(refusal.message):
+        return []
     read = re.sub(r"(\) )r\d+ = ", r"\1", refusal.code)  # what an instruction makes does not matter, it was refused
     named = re.findall(r"\b[Rr](\d+)\b", f"{refusal.message} {read}")
     wanted = [f"R{number}" for number in dict.fromkeys(named) if number != "10"]
