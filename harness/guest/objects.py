@@ -101,10 +101,11 @@ def _library() -> Any:
 
 def files(pid: int) -> Iterator[tuple[int, str]]:
     """Each open file of a process: number, what it is."""
+    folder = f"{PROC}/{pid}/fd"  # read before each test: a Path for each file would cost more than the reading
     with suppress(OSError):
-        for name in os.listdir(PROC / str(pid) / "fd"):
+        for name in os.listdir(folder):
             with suppress(OSError):
-                yield int(name), os.readlink(PROC / str(pid) / "fd" / name)
+                yield int(name), os.readlink(f"{folder}/{name}")
 
 
 def fdinfo(pid: int, fd: int) -> dict[str, str]:
