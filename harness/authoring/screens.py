@@ -35,7 +35,7 @@ CHARACTER = 12.2
 COLUMNS = 100
 RUN_TIMEOUT_S = 900
 VARIES = (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", r"seed \d+", r"^… \d+ lines more$")
-PAGE_SIZE = (1000, 1250)
+PAGE_SIZE = (1000, 2100)
 """Of the picture of an HTML page, in pixels."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
