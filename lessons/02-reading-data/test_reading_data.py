@@ -1,5 +1,6 @@
 """Lesson 02: what the two programs on openat have to bring back."""
 
+import ctypes
 import errno
 import os
 import threading
@@ -10,6 +11,8 @@ import pytest
 CALLS = 23
 NAME_MAX = 63
 """Bytes of a file name that fit into 64 with the zero that ends it."""
+LIBC = ctypes.CDLL(None)
+AT_FDCWD = -100
 FIELDS = ("pid", "tid", "uid", "comm", "filename", "timestamp", "ret")
 
 
@@ -84,8 +87,8 @@ def test_the_twin_reads_what_c_has_written(loader, bpf, rng):
         "pid": rng.randrange(1, 1 << 22),
         "tid": rng.randrange(1, 1 << 22),
         "uid": rng.randrange(1 << 31, 1 << 32),
-        "comm": b"my shell",
-        "filename": "/srv/naïve/☃".encode(),
+        "comm": b"my\xff shell",
+        "filename": " /srv/naïve/☃\n".encode(),
         "timestamp": rng.randrange(1 << 32, 1 << 63),
         "ret": rng.randrange(3, 1000),
     }
@@ -116,7 +119,7 @@ def test_texts_may_fill_their_field(loader, bpf):
 
 @pytest.mark.step(2)
 def test_the_event_says_who_called(loader, entry, workload, rng):
-    uid, gid = rng.sample(range(1000, 60_000), 2)
+    uid, gid = rng.sample(range(1 << 20, 1 << 30), 2)
 
     def as_somebody():
         os.setgid(gid)
@@ -179,6 +182,22 @@ def test_a_name_too_long_is_cut_and_still_ends(loader, entry, workload, rng, len
     name = random_name(rng, length)
     [seen] = seen_names(loader, entry, workload, [name])
     assert seen == name[:NAME_MAX], f"of {length} bytes the event has {len(seen)}; the last of 64 must be zero"
+
+
+def kernel_text():
+    """The address of a text in the kernel's own memory."""
+    with open("/proc/kallsyms") as symbols:
+        return next(int(line.split()[0], 16) for line in symbols if line.split()[2] == "linux_banner")
+
+
+@pytest.mark.step(3)
+@pytest.mark.parametrize("where", ["nowhere", "kernel"])
+def test_a_name_that_the_process_may_not_read_is_empty(loader, entry, workload, where):
+    address = ctypes.c_void_p(kernel_text() if where == "kernel" else 0)
+    child = workload(lambda: in_a_thread(LIBC.openat, AT_FDCWD, address, os.O_RDONLY))
+    tid = child.run()
+    name = loader.decode(bytes(raw_entry(entry, tid))).filename
+    assert name == b"", "openat was called with an address that its process may not read"
 
 
 @pytest.mark.step(3)
@@ -261,6 +280,34 @@ def test_a_call_that_has_returned_is_inside_no_more(loader, attached, workload):
     child.run()
     left = [event.filename for event in loader.inside(attached) if event.pid == pid]
     assert left == [], "openat has returned, and inflight still holds the call"
+
+
+@pytest.mark.step(5)
+def test_a_call_that_finds_the_queue_full_is_inside_no_more(loader, attached, workload):
+    done = attached["done"]
+
+    def fill():
+        while True:
+            done.push(done.Leaf())
+
+    with pytest.raises(Exception, match="Could not push"):
+        fill()
+    child = workload(lambda: [tried("nothing") for _ in range(CALLS)])
+    pid = child.pid
+    child.run()
+    left = [event.filename for event in loader.inside(attached) if event.pid == pid]
+    assert left == [], "openat has returned, and inflight still holds the call"
+
+
+@pytest.mark.step(5)
+def test_a_call_that_was_not_seen_to_begin_is_left_out(loader, bpf, workload):
+    bpf.attach_kretprobe(event=bpf.get_syscall_fnname(b"openat"), fn_name=b"syscall_kretprobe")
+    try:
+        workload(lambda: [tried("nothing") for _ in range(CALLS)]).run()
+        seen, inside = list(loader.returned(bpf)), list(loader.inside(bpf))
+    finally:
+        take_off(bpf)
+    assert (seen, inside) == ([], []), "calls whose beginning nobody saw: done and inflight"
 
 
 @pytest.mark.step(5)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import threading
+import time
 from collections import Counter
 from types import SimpleNamespace
 
@@ -83,6 +84,15 @@ def test_the_key_holds_the_process_and_the_number(loader, bpf, workload, rng):
 
 
 @pytest.mark.step(1)
+def test_a_number_may_be_negative(loader, bpf, workload):
+    child = workload(lambda: call([-1]))
+    pid = child.pid
+    child.run()
+    odd = [key.number for key in loader.read(bpf, "latest") if key.pid == pid and not 0 <= key.number < FIRST_NUMBER]
+    assert odd == [-1], "a program made the system call -1, which no kernel has"
+
+
+@pytest.mark.step(1)
 def test_equal_keys_are_one_entry(bpf, workload):
     def by_many_ways():
         for _ in range(CALLS):
@@ -105,6 +115,15 @@ def test_each_call_counts_once(loader, bpf, waiting, calls):
     release(process)
     counted = loader.read(bpf, "counts").get(key, 0)
     assert counted == calls
+
+
+@pytest.mark.step(2)
+def test_a_count_may_need_more_than_32_bits(loader, bpf):
+    key = loader.SyscallKey(os.getpid(), FIRST_NUMBER + 5)
+    table = bpf["counts"]
+    table[table.Key(key.number, key.pid)] = table.Leaf(0xFFFF_FFFF)
+    call([key.number] * CALLS)
+    assert loader.read(bpf, "counts")[key] == 0xFFFF_FFFF + CALLS
 
 
 @pytest.mark.step(2)
@@ -156,6 +175,23 @@ def test_a_latency_is_in_the_slot_of_its_size(loader, bpf, waiting):
         )
 
 
+@pytest.mark.step(4)
+@pytest.mark.parametrize("seconds", [3, 9, 100])
+def test_a_latency_of_seconds_too(bpf, waiting, seconds):
+    """The waiting process is inside a call, or about to leave one: as if that had begun so many seconds ago."""
+    process, _ = waiting("busy", 1, 1)
+    os.sched_setaffinity(process.pid, {0})
+    started, before = bpf["started"], on_cpu_0(bpf)
+    began = time.monotonic_ns() - seconds * 1_000_000_000
+    started[started.Key(process.pid)] = started.Leaf(began)
+    release(process)
+    most = time.monotonic_ns() - began
+    counted = [now - then for now, then in zip(on_cpu_0(bpf), before, strict=True)]
+    assert sum(counted) == 1, f"one call, {sum(counted)} latencies"
+    slot, least = counted.index(1), seconds * 1_000_000_000
+    assert least.bit_length() <= slot <= most.bit_length(), f"a latency of {least} to {most} ns is in slot {slot}"
+
+
 def on_cpu_0(bpf):
     """What the first processor has in the slots."""
     return [bpf["latency"][slot][0] for slot in range(64)]
@@ -182,6 +218,17 @@ def test_the_histogram_keeps_the_slots_apart(loader, bpf, rng):
         table[slot] = values
     after = loader.histogram(bpf)
     assert [now - then for now, then in zip(after, before, strict=True)] == added
+
+
+@pytest.mark.step(5)
+def test_the_histogram_has_the_calls_of_many_processors(loader, bpf, monkeypatch):
+    """What BCC gives for a slot on a machine with three processors more."""
+    kind = type(bpf["latency"])
+    real = kind.getvalue
+    before = loader.histogram(bpf)
+    monkeypatch.setattr(kind, "getvalue", lambda table, slot: [*real(table, slot), slot, 0, 1000])
+    added = [now - then for now, then in zip(loader.histogram(bpf), before, strict=True)]
+    assert added == [slot + 1000 for slot in range(64)]
 
 
 @pytest.mark.step(7)
