@@ -12,7 +12,7 @@ from harness.course import catalog
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = [act for act in screens.DAY if act.picture]
 FILES = sorted((ROOT / screens.FOLDER).iterdir())
-SIZE_MAX = 256 * 1024
+SIZE_MAX = 256 << 10
 
 
 def test_a_picture_says_what_was_printed():

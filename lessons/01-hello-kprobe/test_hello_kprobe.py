@@ -11,6 +11,7 @@ from harness.guest import kernel as this_kernel
 
 CALLS = 23
 HEADER = b"          python3-812     [001] ...21  1094.300131: bpf_trace_printk: "
+OURS = HEADER + b"hello from pid=12 comm="
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -133,8 +134,20 @@ def test_parse_passes_over_other_lines(loader, text):
 def test_a_name_may_hold_any_byte(loader):
     pid = None
     with contextlib.suppress(UnicodeDecodeError):
-        pid = loader.parse(HEADER + b"hello from pid=12 comm=\xff\xfe").pid
+        pid = loader.parse(OURS + b"\xff\xfe").pid
     assert pid == 12, "the line of a command whose name is no UTF-8 could not be read"
+
+
+@pytest.mark.step(3)
+@pytest.mark.parametrize("name", [" my shell", "café", "", "a comm=b"])
+def test_a_name_comes_as_it_is(loader, name):
+    assert loader.parse(OURS + name.encode()) == loader.Message(12, name)
+
+
+@pytest.mark.step(3)
+def test_names_that_are_no_utf_8_stay_apart(loader):
+    one, other = (loader.parse(OURS + name) for name in (b"\xff", b"\xff\xfe"))
+    assert one != other, "two commands, whose names are the bytes ff and ff fe"
 
 
 @pytest.mark.step(4)
@@ -149,6 +162,26 @@ def test_messages_stops_at_the_end_and_not_before(loader):
     ]
     pids = [message.pid for message in loader.messages(lines, b"the end")]
     assert pids == [1, 2]
+
+
+@pytest.mark.step(4)
+def test_the_end_may_stand_anywhere_in_its_line(loader):
+    lines = [OURS + b"a", HEADER + b"end [1] of all", OURS + b"b"]
+    names = [message.comm for message in loader.messages(lines, b"end [1]")]
+    assert names == ["a"], "the end is the text 'end [1]'"
+
+
+@pytest.mark.step(4)
+def test_nothing_is_read_after_the_end(loader):
+    read = []
+
+    def lines():
+        for line in (OURS + b"a", HEADER + b"the end", OURS + b"b"):
+            read.append(line)
+            yield line
+
+    names = [message.comm for message in loader.messages(lines(), b"the end")]
+    assert (names, len(read)) == (["a"], 2), "trace_pipe has no last line: who reads on after the end waits for ever"
 
 
 @pytest.mark.step(4)

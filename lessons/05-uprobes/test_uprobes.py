@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import threading
+import time
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -151,6 +153,13 @@ def test_the_return_is_probed_first(loader, program):
 
 
 @pytest.mark.step(1)
+def test_that_function_alone_is_probed(loader, bpf, program):
+    loader.attach(bpf, "c", "open", program("calls", "atoi", "1").pid)
+    kinds = sorted(kind for kind, _, _ in probes())
+    assert kinds == ["uprobe", "uretprobe"], "openat, opendir and openlog are other functions than open"
+
+
+@pytest.mark.step(1)
 def test_only_that_process_is_seen(loader, bpf, program, calls_of):
     numbers = [str(n) for n in range(CALLS)]
     child, other = program("calls", "atoi", *numbers), program("calls", "atoi", *numbers)
@@ -204,6 +213,20 @@ def test_calls_that_have_not_returned_are_remembered(loader, bpf, program):
     assert remembered == ["deep", "deeper", "deepest"], "the thread is inside these three calls, in this order"
 
 
+@pytest.mark.step(4)
+def test_each_entry_has_its_place_and_its_time(loader, bpf, program):
+    child = program("search", "inside")
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    before = time.monotonic_ns()
+    child.tell()
+    child.expect("inside")
+    after = time.monotonic_ns()
+    ours = sorted((key.depth, entry.time_ns) for key, entry in bpf["inside"].items() if key.tid == child.pid)
+    assert [depth for depth, _ in ours] == [1, 2, 3], "places of three calls, each inside the one before"
+    times = [before, *(time_ns for _, time_ns in ours), after]
+    assert times == sorted(times), "the time before the first call, of each entry, and after the last, in ns"
+
+
 @pytest.mark.step(5)
 def test_calls_that_have_returned_are_forgotten(loader, bpf, program):
     child = program("search", "inside")
@@ -244,13 +267,27 @@ def test_two_threads_have_latencies_of_their_own(loader, bpf, program, calls_of)
 
 
 @pytest.mark.step(5)
-def test_a_return_without_an_entry_has_no_latency(loader, bpf, program, calls_of):
-    child = program("calls", "atoi", *["1"] * CALLS)
-    path = loader.find("c", "atoi", child.pid)
-    bpf.attach_uretprobe(name=path, sym=b"atoi", fn_name=b"hello_uretprobe", pid=child.pid)
+def test_a_long_call_has_its_whole_latency(loader, bpf, program, calls_of):
+    child = program("search", "inside")
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    child.tell()
+    child.expect("inside")
+    inside, earlier = bpf["inside"], 5_000_000_000
+    for place, entry in list(inside.items()):
+        entry.time_ns -= earlier  # as if it had begun 5 s before: that is more than 32 bits hold
+        inside[place] = entry
+    bounds = {name: (slept + earlier, around + earlier) for name, (slept, around) in measured(child.run()).items()}
+    assert_within({call.text: call.latency_ns for call in calls_of(child.pid)}, bounds)
+
+
+@pytest.mark.step(5)
+def test_a_return_without_an_entry_has_no_latency_and_no_text(loader, bpf, built, program, calls_of):
+    child = program("calls", "weigh", *["name"] * CALLS)
+    path = loader.find(str(built["calls"]), "weigh", child.pid)
+    bpf.attach_uretprobe(name=path, sym=b"weigh", fn_name=b"hello_uretprobe", pid=child.pid)
     child.run()
-    latencies = [call.latency_ns for call in calls_of(child.pid)]
-    assert latencies == [0] * CALLS, f"no probe saw the {CALLS} entries, so each latency is unknown, which is 0"
+    known = [(call.latency_ns, call.text) for call in calls_of(child.pid)]
+    assert known == [(0, "")] * CALLS, f"no probe saw the {CALLS} entries: each latency and text is unknown"
 
 
 def raw_audits(bpf):
@@ -267,9 +304,9 @@ def raw_audits(bpf):
 
 
 @pytest.fixture(scope="module")
-def audited(loader):
-    """Two Python processes, one of them probed: compiled once, as the context belongs to a process."""
-    python = os.readlink("/proc/self/exe")
+def audited(loader, tmp_path_factory):
+    """Two processes of another Python than ours, one of them probed; compiled once: the context is of one process."""
+    python = shutil.copy(os.readlink("/proc/self/exe"), tmp_path_factory.mktemp("other"))
     with closing(Program(python, "-c", PYTHON)) as child, closing(Program(python, "-c", PYTHON)) as other:
         bpf, context = loader.load_audit(child.pid)
         events = []
@@ -309,6 +346,18 @@ def test_each_audit_event_of_that_process_is_seen(audit):
 def test_the_audit_events_have_their_names(audit):
     _, of_child, names = audit()
     assert sorted(event.name for event in of_child) == sorted(names)
+
+
+@pytest.mark.step(7)
+def test_a_name_is_cut_where_its_field_ends(audited, rng):
+    bpf, events, child, _ = audited
+    names = ["".join(rng.choices("abcdefgh", k=length)) for length in (1, 16, 17, TEXT_MAX, TEXT_MAX + 1, 60)]
+    events.clear()
+    child.tell(" ".join(names))
+    child.expect("done")
+    bpf.perf_buffer_consume()
+    seen = sorted(event.name for event in events if event.pid == child.pid)
+    assert seen == sorted(name[:TEXT_MAX] for name in names), f"right: the names, up to {TEXT_MAX} bytes each"
 
 
 @pytest.mark.step(7)
