@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 CALLS = 23
-RACE = 100_003
+RACE = 300_007
 """Calls on each of two processors: enough that updates which are not atomic lose some, emulated processors too."""
 FIRSTS = 5003
 """Numbers that two processors call for the first time at the same moment."""
