@@ -117,6 +117,20 @@ def inside(bpf, pid):
     return [text for _, text in sorted(ours)]
 
 
+def inside_three_calls(loader, bpf, program):
+    """A process that is inside three calls of bsearch, each made by the one before, and watched by both probes."""
+    child = program("search", "inside")
+    loader.attach(bpf, "c", "bsearch", child.pid)
+    child.tell()
+    child.expect("inside")
+    return child
+
+
+def names_of_all_lengths(rng):
+    """Names that fit, that just fit, and that are too long for a text of TEXT_MAX bytes."""
+    return ["".join(rng.choices("abcdefgh", k=length)) for length in (1, 16, 17, TEXT_MAX, TEXT_MAX + 1, 60)]
+
+
 def measured(lines):
     """What search.c says of its calls: name -> (nanoseconds slept, nanoseconds around the call)."""
     return {name: (int(slept), int(around)) for name, slept, around in map(str.split, lines)}
@@ -205,21 +219,15 @@ def test_the_return_value_is_what_the_caller_got(loader, bpf, built, program, ca
 
 @pytest.mark.step(4)
 def test_calls_that_have_not_returned_are_remembered(loader, bpf, program):
-    child = program("search", "inside")
-    loader.attach(bpf, "c", "bsearch", child.pid)
-    child.tell()
-    child.expect("inside")
+    child = inside_three_calls(loader, bpf, program)
     remembered = inside(bpf, child.pid)
     assert remembered == ["deep", "deeper", "deepest"], "the thread is inside these three calls, in this order"
 
 
 @pytest.mark.step(4)
 def test_each_entry_has_its_place_and_its_time(loader, bpf, program):
-    child = program("search", "inside")
-    loader.attach(bpf, "c", "bsearch", child.pid)
     before = time.monotonic_ns()
-    child.tell()
-    child.expect("inside")
+    child = inside_three_calls(loader, bpf, program)
     after = time.monotonic_ns()
     ours = sorted((key.depth, entry.time_ns) for key, entry in bpf["inside"].items() if key.tid == child.pid)
     assert [depth for depth, _ in ours] == [1, 2, 3], "places of three calls, each inside the one before"
@@ -229,10 +237,7 @@ def test_each_entry_has_its_place_and_its_time(loader, bpf, program):
 
 @pytest.mark.step(5)
 def test_calls_that_have_returned_are_forgotten(loader, bpf, program):
-    child = program("search", "inside")
-    loader.attach(bpf, "c", "bsearch", child.pid)
-    child.tell()
-    child.expect("inside")
+    child = inside_three_calls(loader, bpf, program)
     child.run()
     remembered = inside(bpf, child.pid)
     depths = [depth.value for tid, depth in bpf["depths"].items() if tid.value == child.pid]
@@ -250,7 +255,7 @@ def test_a_call_within_a_call_has_a_latency_of_its_own(loader, bpf, program, cal
 
 @pytest.mark.step(5)
 def test_each_call_has_its_first_argument(loader, bpf, built, program, calls_of, rng):
-    names = ["".join(rng.choices("abcdefgh", k=length)) for length in (1, 16, 17, TEXT_MAX, TEXT_MAX + 1, 60)]
+    names = names_of_all_lengths(rng)
     child = program("calls", "weigh", *names)
     loader.attach(bpf, str(built["calls"]), "weigh", child.pid)
     child.run()
@@ -268,14 +273,11 @@ def test_two_threads_have_latencies_of_their_own(loader, bpf, program, calls_of)
 
 @pytest.mark.step(5)
 def test_a_long_call_has_its_whole_latency(loader, bpf, program, calls_of):
-    child = program("search", "inside")
-    loader.attach(bpf, "c", "bsearch", child.pid)
-    child.tell()
-    child.expect("inside")
-    inside, earlier = bpf["inside"], 5_000_000_000
-    for place, entry in list(inside.items()):
+    child = inside_three_calls(loader, bpf, program)
+    table, earlier = bpf["inside"], 5_000_000_000
+    for place, entry in list(table.items()):
         entry.time_ns -= earlier  # as if it had begun 5 s before: that is more than 32 bits hold
-        inside[place] = entry
+        table[place] = entry
     bounds = {name: (slept + earlier, around + earlier) for name, (slept, around) in measured(child.run()).items()}
     assert_within({call.text: call.latency_ns for call in calls_of(child.pid)}, bounds)
 
@@ -351,7 +353,7 @@ def test_the_audit_events_have_their_names(audit):
 @pytest.mark.step(7)
 def test_a_name_is_cut_where_its_field_ends(audited, rng):
     bpf, events, child, _ = audited
-    names = ["".join(rng.choices("abcdefgh", k=length)) for length in (1, 16, 17, TEXT_MAX, TEXT_MAX + 1, 60)]
+    names = names_of_all_lengths(rng)
     events.clear()
     child.tell(" ".join(names))
     child.expect("done")
