@@ -31,6 +31,13 @@ def test_red():
 
 def test_it():
     assert set(compiled_anew()) - {{__name__}} == set()
+
+def test_imports():
+    import sys
+    from harness.guest import warmup
+    names = list(sys.modules)  # in the order in which they were imported
+    warm = [names.index(name) for name in warmup.names()]
+    assert set(names[max(warm) + 1 :]) - {{__name__}} == set()
 """
 
 
@@ -63,3 +70,11 @@ def test_no_run_of_pytest_compiles_a_module_but_its_test(course):
     seen = course.pytest("lessons/90-small", "-p", "no:cacheprovider")
     assert "AssertionError" in seen.failures["test_red"]
     assert seen.failures["test_it"] == "", seen.screen
+
+
+@pytest.mark.guest
+def test_no_run_of_pytest_imports_a_module_but_its_test(course):
+    course.write("test_small.py", TEST)
+    course.write("loader.py", "")
+    seen = course.pytest("lessons/90-small", "-p", "no:cacheprovider", "-k", "imports")
+    assert seen.failures["test_imports"] == "", seen.screen

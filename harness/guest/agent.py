@@ -106,7 +106,7 @@ class Agent:
             self._tar.write(piece)
             return
         self._tar.seek(0)
-        with tarfile.open(fileobj=self._tar) as archive:
+        with tarfile.open(fileobj=self._tar, mode="r:") as archive:  # else it imports three decompressors first
             archive.extractall("/", filter="tar")
         self._tar = io.BytesIO()
 

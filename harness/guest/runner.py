@@ -19,7 +19,7 @@ from harness.guest.settings import SETTINGS, Settings
 
 def run(request: dict[str, Any], report_fd: int) -> int:
     """Run the test files of `request`; the exit status is pytest's own."""
-    random.seed(os.urandom(16))
+    random.seed()
     # A later run in this guest may bring another file of the same size in the same second.
     sys.dont_write_bytecode = True
     settings = Settings(
@@ -56,4 +56,4 @@ class Hold:
         settings = session.config.stash[SETTINGS]
         anew = json.loads(line)
         session.config.stash[SETTINGS] = replace(settings, seed=anew["seed"], holes=frozenset(anew["holes"]))
-        random.seed(os.urandom(16))
+        random.seed()

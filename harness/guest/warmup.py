@@ -16,6 +16,7 @@ MODULES = (
     "pytest",
     "pytest_timeout",
     "_pytest._argcomplete",
+    "faulthandler",
     "pdb",
     "difflib",
     "harness.guest.runner",
@@ -42,7 +43,7 @@ def warm() -> dict[str, Any]:
     if os.getpid() == 1:  # the guest's own kernel, nobody else's: count each program's runs
         Path("/proc/sys/kernel/bpf_stats_enabled").write_text("1")
     begin = time.monotonic()
-    for name in (*MODULES, *(f"_pytest.{plugin}" for plugin in _plugins())):
+    for name in names():
         importlib.import_module(name)
     imported = time.monotonic() - begin
     _forget_screen()
@@ -52,11 +53,11 @@ def warm() -> dict[str, Any]:
     return {"import_s": imported, "compile_s": compiles[-1]}
 
 
-def _plugins() -> tuple[str, ...]:
-    """Those that pytest would otherwise import at the start of each run (_pytest/config/__init__.py, pytest 9.0)."""
+def names() -> tuple[str, ...]:
+    """Modules, pytest's plug-ins among them: it imports those at its start (_pytest/config/__init__.py, pytest 9.0)."""
     from _pytest.config import default_plugins
 
-    return default_plugins
+    return *MODULES, *(f"_pytest.{plugin}" for plugin in default_plugins)
 
 
 def _forget_screen() -> None:
