@@ -288,8 +288,12 @@ def test_a_process_that_the_compiler_ended_is_the_programs_fault(lesson):
     assert verdict.of_death("the code ended its own process", lesson, lesson.folder(), "").kind == "red"
 
 
-def test_a_script_that_wants_arguments_is_shown_with_its_own_words():
-    text = "usage: tool.py [-h] view\ntool.py: error: the following arguments are required: view\n"
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [("the following arguments are required: view", "run"), ("unrecognized arguments: --wide", "unknown")],
+)
+def test_what_a_script_says_of_its_arguments_is_shown_in_its_own_words(words, kind):
+    text = f"usage: tool.py [-h] view\ntool.py: error: {words}\n"
     data = {"file": "/t/tool.py", "stage": "run", "status": 1, "text": text, "exception": "SystemExit", "message": "2"}
     found = explain(of_data(data, {}))
-    assert (found.kind, found.message) == ("unknown", "tool.py: error: the following arguments are required: view")
+    assert (found.kind, found.message) == (kind, f"tool.py: error: {words}")

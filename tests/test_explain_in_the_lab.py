@@ -90,6 +90,62 @@ def test_a_program_that_takes_the_lab_with_it_costs_only_its_own_answer(tmp_path
     assert code == 3
 
 
+BY_NAME = """\
+import argparse
+from bcc import BPF
+
+parser = argparse.ArgumentParser()
+parser.add_argument("-n", "--number", type=int, required=True)
+parser.add_argument("name")
+given = parser.parse_args()
+print(given.number, given.name)
+BPF(text="int kprobe__do_exit(void *ctx) { return %d; }" % (given.number - 7))
+if given.name != "two words":
+    raise ValueError(given.name)
+"""
+BY_PLACE = """\
+import sys
+from bcc import BPF
+
+print(sys.argv)
+name = sys.argv[4 - 1]
+if name != "two words":
+    raise ValueError(name)
+BPF(text="int kprobe__do_exit(void *ctx) { return 0; }")
+"""
+
+
+def test_a_script_gets_the_arguments_that_it_wants(tmp_path):
+    scripts = {"by_name.py": BY_NAME, "by_place.py": BY_PLACE}
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text)
+    code, found = explained(tmp_path, *scripts)
+    said = {name: (one["kind"], one["rule"], one["line"]) for name, one in found.items()}
+    assert said == {"by_name.py": ("run", "script-arguments", 7), "by_place.py": ("run", "script-arguments", 5)}
+    assert all("--args" in one["advice"] for one in found.values())
+    assert code == 1
+    code, found = explained(tmp_path, "--args", "-n 7 'two words'", *scripts)
+    assert {name: one["kind"] for name, one in found.items()} == {"by_name.py": "ok", "by_place.py": "ok"}
+    assert code == 0
+
+
+def test_a_script_that_ends_before_it_loads_anything_is_not_called_right(tmp_path):
+    scripts = {
+        "usage.py": "import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit()\n",
+        "functions.py": "def attach():\n    pass\n",
+        "usage_and_1.py": "import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit(1)\n",
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text)
+    code, found = explained(tmp_path, *scripts)
+    assert {name: (one["kind"], one["rule"]) for name, one in found.items()} == {
+        "usage.py": ("run", "script-arguments"),
+        "functions.py": ("run", "nothing-loaded"),
+        "usage_and_1.py": ("run", "script-arguments"),
+    }
+    assert code == 1
+
+
 @pytest.mark.parametrize(("text", "line", "cause"), [(WRONG, 10, "may be NULL"), (LARGE, 8, "512 bytes")])
 def test_pytest_tells_what_is_wrong_at_the_learners_line(course, text, line, cause):
     course.write("small.bpf.c", text)

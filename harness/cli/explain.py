@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from rich.text import Text
 
 from harness.cli.shared import Json, opened, out
-from harness.errors import LabError
+from harness.errors import LabError, UsageError
 
 if TYPE_CHECKING:
     from harness.explain.explanation import Explanation
@@ -24,6 +25,7 @@ def explain(
         list[str], typer.Argument(help="a log, - for standard input, a .bpf.c file, or a BCC script", metavar="FILE...")
     ],
     seconds: Annotated[float, typer.Option(help="how long a script runs in the lab")] = 10,
+    args: Annotated[str, typer.Option(help="what a script is called with, as one text: --args '-p 42'")] = "",
     as_json: Json = False,
 ) -> None:
     """Why a program does not compile, load, attach or run: cause, your own line, what to try.
@@ -36,8 +38,12 @@ def explain(
     from harness.explain import show
     from harness.learner import explaining
 
+    try:
+        arguments = shlex.split(args)
+    except ValueError as error:
+        raise UsageError(f"--args {args}: {error}", remedy="workbook explain --help") from error
     kinds = set()
-    for name, found in explaining.all_of(files, lambda: opened("vm"), seconds):
+    for name, found in explaining.all_of(files, lambda: opened("vm"), seconds, arguments):
         kinds.add(found.kind)
         if as_json:
             typer.echo(json.dumps(found.data(name)))

@@ -100,8 +100,9 @@ def of_data(data: Mapping[str, Any], own: Mapping[Path, str]) -> Evidence:
     failed = data["status"] not in (0, -9, -2) or bool(data.get("callback"))
     if data["status"] < 0 and (data["stage"] == "compile" or file.suffix != ".py"):
         failed = True  # a script may be ended when its time is over; a program ends by itself
+    idle = not failed and file.suffix == ".py" and data.get("modules") == 0
     stage: Stage = data["stage"]
-    if not failed:
+    if not failed and not idle:
         stage = "ok"
     elif stage == "load" and message and "Failed to load" not in message and "super-user" not in message:
         stage = "run"
@@ -123,6 +124,6 @@ def of_data(data: Mapping[str, Any], own: Mapping[Path, str]) -> Evidence:
         message,
         tuple(Frame(Path(name), line, text) for name, line, text, *_ in data.get("frames", ())),
         bool(data.get("callback")),
-        data.get("facts", {}),
+        data.get("facts", {}) | {"nothing_loaded": idle},
         data.get("silent", {}),
     )

@@ -130,7 +130,7 @@ def _raised(evidence: Evidence) -> Finding:
         line = lines.function_line(evidence.own, name) if name else None
         line = line or _mention(evidence, _event(evidence.message))
         if line or not mine:
-            return Finding(message, evidence.path, line)
+            return Finding(message or _last_line(evidence.text), evidence.path, line)
     if mine:
         return Finding(message, mine[-1].path, mine[-1].line, shown=mine[-1].text)
     return Finding(message or _last_line(evidence.text), evidence.file)

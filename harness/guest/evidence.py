@@ -1,6 +1,7 @@
 """Runs a program that may fail in a child process, and puts together what is known of the failure.
 
-`python3 -m harness.guest.evidence SECONDS FILE…` prints one line of JSON for each file.
+`python3 -m harness.guest.evidence SECONDS ARGUMENTS FILE…` prints one line of JSON for each file; ARGUMENTS is a JSON
+list, for the scripts among them.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ def of_program(
     return _observe(work, path, 0, deadline_s)
 
 
-def of_script(path: Path, seconds: float) -> dict[str, Any]:
+def of_script(path: Path, seconds: float, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """Evidence from running a BCC script for `seconds`, while a few processes come and go beside it."""
 
     def work() -> None:
-        sys.argv, sys.path[0] = [str(path)], str(path.parent)
+        sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)
         runpy.run_path(str(path), run_name="__main__")
 
     with silent.Observer() as observer:
@@ -130,7 +131,10 @@ def _run(work: Callable[[], None], recorder: Any) -> int:
             return 0
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
-        recorder.raised(end.__context__ or end)
+        if end.__context__:
+            recorder.raised(end.__context__, after=end)
+        else:
+            recorder.raised(end)
         return 1
     except BaseException as error:
         recorder.raised(error)
@@ -246,13 +250,13 @@ def _read(path: Path) -> str:
 
 
 def main() -> None:
-    """One line of JSON for each file named after the seconds."""
+    """One line of JSON for each file named after the seconds and the arguments."""
     import bcc  # noqa: F401 - the children fork with it imported
 
-    seconds = float(sys.argv[1])
-    for name in sys.argv[2:]:
+    seconds, arguments = float(sys.argv[1]), json.loads(sys.argv[2])
+    for name in sys.argv[3:]:
         path = Path(name)
-        found = of_script(path, seconds) if path.suffix == ".py" else of_program(path)
+        found = of_script(path, seconds, arguments) if path.suffix == ".py" else of_program(path)
         print(json.dumps(found), flush=True)
 
 

@@ -56,9 +56,10 @@ class Recorder:
         sys.unraisablehook = self._unraisable
         threading.excepthook = lambda failed: self._give_up(failed.exc_value)
 
-    def raised(self, error: BaseException) -> None:
-        """Note an exception with the lines it came through, innermost last."""
-        frames = [(f.filename, f.lineno, f.line or "", f.name) for f in traceback.extract_tb(error.__traceback__)]
+    def raised(self, error: BaseException, after: BaseException | None = None) -> None:
+        """Note an exception with the lines it came through, innermost last, behind those of `after`, raised later."""
+        rows = [row for one in (after, error) if one for row in traceback.extract_tb(one.__traceback__)]
+        frames = [(row.filename, row.lineno, row.line or "", row.name) for row in rows]
         if isinstance(error, SyntaxError) and error.filename and error.lineno:
             frames.append((error.filename, error.lineno, error.text or "", ""))
         self.note(

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,13 @@ def is_program(name: str) -> bool:
     return name.endswith((".py", ".c"))
 
 
-def all_of(names: list[str], open_lab: Callable[[], Lab], seconds: float) -> Iterator[tuple[str, Explanation]]:
-    """Each name with its explanation, in order; UsageError for a file that is not there, LabError if the lab cannot."""
+def all_of(
+    names: list[str], open_lab: Callable[[], Lab], seconds: float, arguments: Sequence[str] = ()
+) -> Iterator[tuple[str, Explanation]]:
+    """Each name with its explanation, in order; UsageError for a file that is not there, LabError if the lab cannot.
+
+    A script runs for `seconds`, with `arguments`.
+    """
     for name in names:
         if name != "-" and not Path(name).is_file():
             raise UsageError(f"{name}: no such file", remedy="workbook explain --help")
@@ -40,7 +45,7 @@ def all_of(names: list[str], open_lab: Callable[[], Lab], seconds: float) -> Ite
     with contextlib.ExitStack() as stack:
         gathered: Iterator[dict[str, Any] | GuestLost] = iter(())
         if programs:
-            gathered = stack.enter_context(contextlib.closing(gather(open_lab(), programs, seconds)))
+            gathered = stack.enter_context(contextlib.closing(gather(open_lab(), programs, seconds, arguments)))
         for name in names:
             yield name, _of_program(name, next(gathered)) if is_program(name) else explain(_of_log(name))
 
@@ -64,7 +69,9 @@ def _near(path: Path) -> list[Path]:
     return [path, *sorted(path.parent.glob("*.c")), *sorted(path.parent.glob("*.h"))]
 
 
-def gather(lab: Lab, programs: list[Path], seconds: float) -> Generator[dict[str, Any] | GuestLost, None, None]:
+def gather(
+    lab: Lab, programs: list[Path], seconds: float, arguments: Sequence[str] = ()
+) -> Generator[dict[str, Any] | GuestLost, None, None]:
     """Evidence of each program, run one after the other in one guest.
 
     For a program with which the guest dies or goes silent that loss; the next ones go on in a fresh guest.
@@ -75,7 +82,7 @@ def gather(lab: Lab, programs: list[Path], seconds: float) -> Generator[dict[str
         try:
             with lab.open() as guest:
                 running = True
-                for data in _run(guest, left, seconds):
+                for data in _run(guest, left, seconds, arguments):
                     yield data
                     left = left[1:]
         except GuestLost as lost:
@@ -85,9 +92,9 @@ def gather(lab: Lab, programs: list[Path], seconds: float) -> Generator[dict[str
             left = left[1:]
 
 
-def _run(guest: Guest, programs: list[Path], seconds: float) -> Iterator[dict[str, Any]]:
+def _run(guest: Guest, programs: list[Path], seconds: float, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
     guest.put({path: path.read_bytes() for program in programs for path in _near(program) if _fits(path)})
-    argv = ["python3", "-m", "harness.guest.evidence", str(seconds), *map(str, programs)]
+    argv = ["python3", "-m", "harness.guest.evidence", str(seconds), json.dumps(arguments), *map(str, programs)]
     guest.spawn("exec", programs[0].parent, argv=argv, folders=sorted({str(path.parent) for path in programs}))
     buffer, told, count = b"", b"", 0
     end = time.monotonic() + FILE_DEADLINE_S + seconds
