@@ -14,6 +14,9 @@ from harness.measure import interrupts
 
 # A shell that starts these tests in its background lets them ignore Ctrl-C, and what they start inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What some machines set, such as images of containers, and a learner's shell does not: all is tried without it.
+for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(name, None)
 
 LESSON = "lessons/90-small"
 TOML = """\

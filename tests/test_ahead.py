@@ -118,7 +118,7 @@ print("collected", flush=True)
 
 @pytest.mark.step(1)
 def test_one(loader, rng):
-    print("drawn", rng.randrange(10**9))
+    print("drawn", rng.randrange(10**9), end="")
     assert loader.one() == 23
 """
 

@@ -39,6 +39,8 @@ def test_a_traceback_of_a_program_that_was_starting_is_not_ours(once):
     program = "import time\ndef start():\n    time.sleep(99)\ndef work():\n    time.sleep(99)\n"
     assert once(program + "start()\n", up=b"in work\r\n").faults == ()
     assert once(program + "work()\n", up=b"in work\r\n").faults == ("printed a traceback",)
+    painted = "print('Traceback (most recent call last):\\n in \\x1b[35mwork\\x1b[0m', flush=True)\n"  # by Python 3.13
+    assert once(painted + WAIT, up=b"in work\r\n").faults == ("printed a traceback",)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -30,6 +32,9 @@ class Reporter:
         """
         if os.getpid() != self._pid:
             os._exit(1)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the tested code may have closed or replaced it
+                stream.flush()
         view = memoryview(encode_json(Kind.REPORT, {"event": event, **fields}))
         while view:
             view = view[os.write(self._fd, view) :]

@@ -20,6 +20,7 @@ from harness.guest.settings import SETTINGS, Settings
 def run(request: dict[str, Any], report_fd: int) -> int:
     """Run the test files of `request`; the exit status is pytest's own."""
     random.seed()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # as on a terminal: somebody may be watching
     # A later run in this guest may bring another file of the same size in the same second.
     sys.dont_write_bytecode = True
     settings = Settings(

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import random
+import re
 import select
 import signal
 import tempfile
@@ -27,6 +28,7 @@ GONE_DEADLINE_S = 5
 """The kernel ends a guest with its owner, but not in the same instant."""
 QUIET = {130, -signal.SIGINT}
 CTRL_C = b"\x03"
+COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
@@ -141,7 +143,8 @@ def _ending(command: Command, status: int, screen: bytes) -> Iterator[str]:
         yield f"did not end within {END_DEADLINE_S} s"
     elif status not in QUIET | command.ends:
         yield f"ended with {status}"
-    if b"Traceback (most recent call last)" in screen and command.up in screen:
+    plain = COLOUR.sub(b"", screen)  # Python 3.13 paints its tracebacks
+    if b"Traceback (most recent call last)" in plain and command.up in plain:
         yield "printed a traceback"
     if screen.rfind(HIDE_CURSOR) > screen.rfind(SHOW_CURSOR):
         yield "left the cursor hidden"
