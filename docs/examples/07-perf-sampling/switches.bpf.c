@@ -8,7 +8,7 @@ struct where {
 };
 
 // region program
-BPF_STACK_TRACE(paths, 1024);
+BPF_STACK_TRACE(paths, 16384);
 BPF_HASH(switches, struct where, u64);
 
 int on_switch(struct bpf_perf_event_data *ctx)
