@@ -39,11 +39,11 @@ missing() {
     qemu_is_good || printf 'qemu-system-x86 '
 }
 
-# QEMU 7.2 corrupts guests under software emulation.
+# QEMU 7.2 corrupts guests under software emulation; before 8.2 it does not save to a file by name.
 qemu_is_good() {
     have qemu-system-x86_64 || return 1
-    major=$(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9]*\)\..*/\1/p')
-    [ "${major:-0}" -ge 8 ]
+    version=$(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+    [ -n "$version" ] && [ "$((${version% *} * 100 + ${version#* }))" -ge 802 ]
 }
 
 # On Debian 12 a good QEMU is in backports: their source is the archive that this machine already uses.

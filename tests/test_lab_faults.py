@@ -134,12 +134,13 @@ def test_no_room_for_the_saved_guest_ends_the_build_with_a_sentence(tmp_path):
     assert [path.name for path in home.glob("*guest-*")] + list(home.glob(".*-*")) == []
 
 
-def test_a_qemu_that_corrupts_guests_is_refused(programs, tmp_path):
+@pytest.mark.parametrize("version", ["7.2.15 (Debian 1:7.2+dfsg-7+deb12u13)", "8.1.5"])
+def test_a_qemu_that_cannot_save_a_good_guest_is_refused(programs, tmp_path, version):
     (programs / "qemu-system-x86_64").unlink()
-    program(programs, "qemu-system-x86_64", "echo 'QEMU emulator version 7.2.15 (Debian 1:7.2+dfsg-7+deb12u13)'")
+    program(programs, "qemu-system-x86_64", f"echo 'QEMU emulator version {version}'")
     seen = build(programs, tmp_path / "cache")
     assert seen.returncode == 3
-    assert "QEMU 7.2 corrupts guests; 8 or newer is needed" in seen.stderr
+    assert f"QEMU {version[:3]} cannot save a guest that works; 8.2 or newer is needed" in seen.stderr
 
 
 def test_a_saved_guest_of_another_qemu_is_not_taken(monkeypatch):

@@ -54,6 +54,20 @@ def test_elsewhere_the_packages_and_the_devcontainer_are_named(machine, release,
     assert "next: open this folder in its devcontainer (.devcontainer)" in seen.stderr
 
 
+@pytest.mark.parametrize(
+    ("version", "missing"),
+    [
+        ("7.2.15 (Debian 1:7.2+dfsg-7)", True),
+        ("8.1.5", True),
+        ("8.2.2 (Debian 1:8.2.2+ds-0)", False),
+        ("10.0.2", False),
+    ],
+)
+def test_a_qemu_that_cannot_save_a_good_guest_is_as_missing(machine, version, missing):
+    seen = machine("ID=nixos\n", {"qemu-system-x86_64": f"echo 'QEMU emulator version {version}'"})
+    assert ("qemu-system-x86" in seen.stderr.splitlines()[0]) is missing
+
+
 def test_on_another_system_the_devcontainer_is_the_way(machine):
     seen = machine(programs={"uname": "echo Darwin"})
     assert seen.returncode == 3

@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="For those who write lessons.")
 
 @app.command("stubs")
 def author_stubs(lesson: LessonName) -> None:
-    """Write a lesson's stubs from its solution; what differs is kept, `workbook reset --undo` brings it back."""
+    """Write a lesson's stubs from its solution; what differs is kept, `workbook reset NN --undo` brings it back."""
     from harness.learner import reset
 
     chosen = pick(lesson)
