@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.course import catalog, payload
-from harness.guest.child import Child
-from harness.guest.wire import Decoder, Kind, encode_json
-from harness.lab import batch
+from harness.course import catalog
+from harness.guest.agent.child import Child
 from harness.lab.ahead import BegunGuest
 from harness.lab.guest import Deadlines
 from harness.lab.machine import Channel
+from harness.protocol.frames import Decoder, Kind, encode_json
+from harness.run import payload, session
 
 CWD = Path("/w")
 TEST, LOADER, MINE, MODULE, PROGRAM = (
@@ -105,7 +105,9 @@ def test_a_file_that_went_goes_there_too(begun):
 
 AGENT = """
 import collections
-from harness.guest import agent, clock, kernel
+from harness.guest.agent import agent
+from harness.guest.agent import clock
+from harness.guest.observing import kernel
 clock.set_clock = clock.feed_entropy = lambda given: None  # the host's own are none of a test's business
 kernel.remains = collections.Counter
 agent.main()
@@ -142,7 +144,7 @@ class AgentLab:
         guest = BegunGuest(Channel(ours))
         try:
             guest.channel.expect("ready", 60)
-            guest.begin(self._begun.files, self._begun.root, batch.fields(self._begun, self.deadlines))
+            guest.begin(self._begun.files, self._begun.root, session.fields(self._begun, self.deadlines))
             yield guest
         finally:
             guest.channel.close()
@@ -160,13 +162,13 @@ def request(course, loader, spec=SPEC, seed=0):
 def run(begun, asked):
     """What is printed before the first test, what by the test, and its outcomes."""
     printed, outcomes, before = "", [], ""
-    for event in batch.run(AgentLab(begun), asked):
+    for event in session.run(AgentLab(begun), asked):
         match event:
-            case batch.Started():
+            case session.Started():
                 before, printed = printed, ""
-            case batch.Output(_, data):
+            case session.Output(_, data):
                 printed += data.decode()
-            case batch.Reported(report):
+            case session.Reported(report):
                 outcomes.append(report["outcome"])
     return before.split(), printed.strip(), outcomes
 

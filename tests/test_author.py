@@ -4,14 +4,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from harness.authoring import files as author
+from harness.authoring import parts as author
 from harness.authoring import proving
 from harness.course import catalog
 from harness.errors import GuestLost
 from harness.lab.guest import Deadlines
-from harness.results import checking
-from harness.results.checking import Results
-from harness.results.verdict import Verdict
+from harness.run import outcome
+from harness.run.outcome import Results
+from harness.run.verdict import Verdict
 
 TOML = """\
 title = "Small"
@@ -43,27 +43,27 @@ NODE = "lessons/91-small/test_small.py::test_act"
 
 
 def passed(printed=""):
-    return checking.TestResult(NODE, 1, printed=printed)
+    return outcome.TestResult(NODE, 1, printed=printed)
 
 
 def said_no(exception="AssertionError"):
-    return checking.TestResult(NODE, 1, Verdict("red"), exception)
+    return outcome.TestResult(NODE, 1, Verdict("red"), exception)
 
 
 @dataclass
 class Lab:
     """Stands for the lab: answers are looked up by what the loader is replaced with."""
 
-    solution: checking.TestResult = field(default_factory=passed)
-    mutant: checking.TestResult = field(default_factory=said_no)
-    oracle: checking.TestResult = field(default_factory=lambda: passed("reference 23, witness 23\n"))
-    mine: checking.TestResult = field(default_factory=passed)
-    stub: checking.TestResult | None = None
+    solution: outcome.TestResult = field(default_factory=passed)
+    mutant: outcome.TestResult = field(default_factory=said_no)
+    oracle: outcome.TestResult = field(default_factory=lambda: passed("reference 23, witness 23\n"))
+    mine: outcome.TestResult = field(default_factory=passed)
+    stub: outcome.TestResult | None = None
     runs: list = field(default_factory=list)
     deadlines = Deadlines(1)
 
     def run(self, lab, lesson, request, progress=None, until=lambda _: False):
-        """What checking.run would say."""
+        """What outcome.run would say."""
         loader = request.files[request.code / "loader.py"].decode()
         if request.tests[0].parent.name == "oracles":
             kind = "oracle"
@@ -100,7 +100,7 @@ def found(lesson, monkeypatch):
     """All findings about the lesson in a lab that answers so, by the words that they begin with."""
 
     def check(lab, lesson=lesson):
-        monkeypatch.setattr(checking, "run", lab.run)
+        monkeypatch.setattr(outcome, "run", lab.run)
         return {f.what: f for f in proving.check_in_lab([lesson], lambda: lab, 1, lambda finding: None)}
 
     return check
@@ -241,7 +241,7 @@ def test_what_a_lesson_says_is_checked(lesson):
 def test_steps_and_mutants_share_a_guest_and_what_they_are_measured_by_has_its_own(lesson, monkeypatch):
     lab, labs = Lab(), []
     monkeypatch.setattr(
-        checking, "run", lambda where, *rest, **more: labs.append(where) or lab.run(where, *rest, **more)
+        outcome, "run", lambda where, *rest, **more: labs.append(where) or lab.run(where, *rest, **more)
     )
     proving.check_in_lab([lesson], lambda: lab, 1, lambda finding: None)
     assert [type(where).__name__ for where in labs] == ["Lab", "Lab", "Lab", "SharedLab", "SharedLab"]

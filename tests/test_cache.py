@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab import accelerator, cache, disk, qemu, saved
-from harness.lab.recipe import DEFAULT
+from harness.lab import accelerator, qemu, saved
+from harness.lab.image import cache, disk
+from harness.lab.image.recipe import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -91,7 +92,7 @@ def test_after_an_update_of_qemu_the_guest_is_saved_anew(stored, monkeypatch):
 BUILDER = """
 import sys, time
 from pathlib import Path
-from harness.lab import cache
+from harness.lab.image import cache
 target = cache.root() / "disk-1"
 with cache.locked("build"):
     if not cache.intact(target):

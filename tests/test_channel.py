@@ -6,8 +6,8 @@ import time
 import pytest
 
 from harness.errors import GuestLost
-from harness.guest.wire import Kind, encode, encode_json
 from harness.lab.machine import CONSOLE_TAIL, Channel, essential
+from harness.protocol.frames import Kind, encode, encode_json
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import signal
 import socket
 import threading
 
-from harness.guest.child import Child, Output, spawn
-from harness.guest.reporting import Reporter
-from harness.guest.wire import Kind
+from harness.guest.agent.child import Child, Output, spawn
+from harness.guest.testing.reporting import Reporter
+from harness.protocol.frames import Kind
 
 ROUNDS = 23
 
@@ -46,7 +46,7 @@ def test_output_stays_between_its_reports_however_late_the_agent_looks():
 
 
 def test_an_interrupt_right_after_the_start_is_not_lost(monkeypatch):
-    monkeypatch.setattr("harness.guest.child._prepare_group", lambda: lambda: None)
+    monkeypatch.setattr("harness.guest.agent.child._prepare_group", lambda: lambda: None)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the agent has it
     try:
         ends = []

@@ -15,8 +15,8 @@ from conftest import TOML
 from rich.console import Console
 
 from harness.course import catalog
-from harness.learner import starter
-from harness.telling import working
+from harness.guest.agent import starter
+from harness.screen import working
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = """\

@@ -19,9 +19,9 @@ from rich.console import Console
 from harness.course import catalog, stubs
 from harness.errors import UsageError
 from harness.learner import difference, hints, progress, reset, verify
-from harness.results import checking, verdict
-from harness.results.checking import StepResult
-from harness.results.verdict import Verdict
+from harness.run import outcome, verdict
+from harness.run.outcome import StepResult
+from harness.run.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 LOADER = """\
@@ -132,8 +132,8 @@ def test_an_own_test_that_was_done_before_does_not_hide_a_refused_program_behind
     fill(longer, 1, 2)
     progress.note_check(longer, "todo", 3, "2026-01-01T00:00:00")
     monkeypatch.setattr(verify, "request", lambda *_: None)
-    monkeypatch.setattr(checking, "run", lambda *_: checking.Results())
-    monkeypatch.setattr(checking, "by_step", lambda *_: seen(longer, BROKEN, PASSED, BROKEN, BROKEN))
+    monkeypatch.setattr(outcome, "run", lambda *_: outcome.Results())
+    monkeypatch.setattr(outcome, "by_step", lambda *_: seen(longer, BROKEN, PASSED, BROKEN, BROKEN))
     view = verify.verify(None, longer, "lessons", lambda _: None, 23)
     assert [one.verdict.kind for one in view.steps] == ["blocked", "blocked", "blocked", "broken"]
     assert (view.open.step.number, view.open.verdict) == (4, BROKEN)

@@ -10,11 +10,11 @@ from rich.console import Console
 from test_commands import ROOT, workbook
 
 from harness.course.catalog import load
-from harness.guest import objects
-from harness.guest.measure import Measure
+from harness.guest.observing import objects
+from harness.guest.testing.cost import Measure
 from harness.learner import compare
-from harness.results.checking import StepResult
-from harness.results.verdict import Verdict
+from harness.run.outcome import StepResult
+from harness.run.verdict import Verdict
 
 LESSON = load(ROOT / "lessons/01-hello-kprobe")
 COST = compare.Cost("hello_kprobe", 23, 141, 31, 40, 8192, 46, 46_000)

@@ -12,8 +12,8 @@ from harness.explain import lines, registers, show, verifier
 from harness.explain.evidence import Evidence, of_data, of_log
 from harness.explain.explanation import explain
 from harness.explain.rules import rules
-from harness.guest.evidence import take_apart
-from harness.results import verdict
+from harness.guest.observing.gather import take_apart
+from harness.run import verdict
 
 TESTS = Path(__file__).resolve().parent
 LOGS = tomllib.loads((TESTS / "explain" / "corpus.toml").read_text())["log"]

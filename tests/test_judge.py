@@ -10,8 +10,8 @@ from test_commands import workbook
 from harness.course import catalog
 from harness.course.mutants import Mutant
 from harness.learner import judge as judging
-from harness.results import checking
-from harness.results.verdict import Verdict
+from harness.run import outcome
+from harness.run.verdict import Verdict
 
 TOML = """\
 title = "Small"
@@ -112,8 +112,8 @@ def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, 
 
 
 def test_the_line_at_which_a_test_fails_on_the_reference_is_told_once(course):
-    failed = checking.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
-    found = judging._fails(checking.Results({"a": failed, "b": failed}))
+    failed = outcome.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
+    found = judging._fails(outcome.Results({"a": failed, "b": failed}))
     assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", "1 == 2\nlessons/x/test_mine.py:7: 1 == 2")
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab import accelerator, disk, qemu, saved
-from harness.lab.recipe import DEFAULT
+from harness.lab import accelerator, qemu, saved
+from harness.lab.image import disk
+from harness.lab.image.recipe import DEFAULT
 from harness.measure import interrupts
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.course import payload
 from harness.errors import SetupError
 from harness.lab import host, saved
 from harness.lab.virtual import VirtualLab
+from harness.run import payload
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = Path("/srv/site")
@@ -37,7 +37,7 @@ def test_the_reference_is_green_on_the_guests_own_kernel():
     for tree in ("lessons", "solutions"):
         files |= payload.of_folder(ROOT / tree / "01-hello-kprobe")
     options = "--tree solutions --lab host -v -rA"
-    command = f"python3 -m pytest -p harness.pytest_side.plugin lessons/01-hello-kprobe {options}"
+    command = f"python3 -m pytest -p harness.pytest_side.hooks lessons/01-hello-kprobe {options}"
     try:
         with lab.open() as guest:
             guest.put(files)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness.course import catalog, payload
+from harness.course import catalog
 from harness.errors import GuestLost
-from harness.guest.wire import Decoder, Kind, encode_json
 from harness.lab import saved
 from harness.lab.guest import Deadlines, Guest
 from harness.lab.machine import Channel
 from harness.lab.shared import SharedLab
 from harness.lab.virtual import VirtualLab
-from harness.results import checking
+from harness.protocol.frames import Decoder, Kind, encode_json
+from harness.run import outcome, payload
 
 
 @dataclass
@@ -112,7 +112,7 @@ def test_nothing_of_a_run_is_left_in_the_next_ones_process(course):
         for number in ("23", "22", "23"):
             text = f"import subprocess\nsubprocess.Popen(['sleep', '999'])\ndef act(): return {number}\n".encode()
             request = payload.batch(lesson, "solutions", replaced={path: text}, tests=(lesson.tests,))
-            seen.append(checking.run(shared, lesson, request).green)
+            seen.append(outcome.run(shared, lesson, request).green)
         with shared.open() as guest:
             left = guest.run(["sh", "-c", "grep -l sleep /proc/[0-9]*/comm; true"])[1]
     assert seen == [True, False, True]

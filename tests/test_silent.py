@@ -12,9 +12,9 @@ import pytest
 from test_commands import ROOT, workbook
 
 from harness.course.catalog import load
-from harness.explain import silent
-from harness.guest import evidence
-from harness.results import verdict
+from harness.explain import causes
+from harness.guest.observing import gather
+from harness.run import verdict
 
 CASES = {
     "a": ("not-attached", "count is loaded and attached to nothing"),
@@ -59,7 +59,7 @@ def facts(**changes):
 
 
 def kind(**changes):
-    found = silent.cause(facts(**changes))
+    found = causes.cause(facts(**changes))
     return found and found.kind
 
 
@@ -75,12 +75,12 @@ def test_a_script_is_looked_at_after_something_has_happened_under_its_probes(mon
         stirs.append(1)
         time.sleep(0.3)
 
-    monkeypatch.setattr(evidence, "_stir", stir)
-    monkeypatch.setattr(evidence, "_is_loaded", lambda folder: True)
-    monkeypatch.setattr(evidence, "_used_s", lambda pid: time.monotonic())
-    monkeypatch.setattr(evidence.objects, "attachments", lambda pid: stirs)
+    monkeypatch.setattr(gather, "_stir", stir)
+    monkeypatch.setattr(gather, "_is_loaded", lambda folder: True)
+    monkeypatch.setattr(gather, "_used_s", lambda pid: time.monotonic())
+    monkeypatch.setattr(gather.objects, "attachments", lambda pid: stirs)
     child = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    _, seen = evidence._wait(child.pid, tmp_path, 0.2, 30, lambda pid: {"stirs": len(stirs)})
+    _, seen = gather._wait(child.pid, tmp_path, 0.2, 30, lambda pid: {"stirs": len(stirs)})
     child.returncode = 0  # waited for already
     assert seen["stirs"] >= 3
 
@@ -130,7 +130,7 @@ def test_a_red_test_that_saw_nothing_says_why():
 
 def test_each_cause_is_told_of_in_the_page():
     told = re.findall(r"^## (\S+)$", (ROOT / "docs/silent.md").read_text(), re.MULTILINE)
-    assert sorted(told) == sorted(typing.get_args(silent.Kind))
+    assert sorted(told) == sorted(typing.get_args(causes.Kind))
 
 
 @pytest.mark.guest

@@ -34,7 +34,7 @@ def test_it():
 
 def test_imports():
     import sys
-    from harness.guest import warmup
+    from harness.guest.agent import warmup
     names = list(sys.modules)  # in the order in which they were imported
     warm = [names.index(name) for name in warmup.names()]
     assert set(names[max(warm) + 1 :]) - {{__name__}} == set()
@@ -50,7 +50,7 @@ def imports(file):
             yield node.module
 
 
-PROGRAMS = {"harness.guest.evidence", "harness.guest.features"}
+PROGRAMS = {"harness.guest.observing.gather", "harness.guest.observing.features"}
 """Of the harness: those that are started in the guest by name."""
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.guest.wire import HEADER, MAX_PAYLOAD, Decoder, Frame, Kind, WireError, encode, encode_json
+from harness.protocol.frames import HEADER, MAX_PAYLOAD, Decoder, Frame, Kind, WireError, encode, encode_json
 
 
 def test_frames_come_back_whatever_the_pieces():

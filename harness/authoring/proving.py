@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harness.authoring.files import Finding
-from harness.course import mutants, payload, stubs
+from harness.authoring.parts import Finding
+from harness.course import mutants, stubs
 from harness.course.catalog import Lesson, Step
 from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
-from harness.guest import LEARNERS_TEST
 from harness.lab.guest import Lab
 from harness.lab.shared import SharedLab
 from harness.learner import judge
-from harness.results import checking
-from harness.results.checking import Results, TestResult
+from harness.protocol.names import LEARNERS_TEST
+from harness.run import outcome, payload
+from harness.run.outcome import Results, TestResult
 
 Reference = Future[Results]
 """The solution's run of this check, there when it has ended."""
@@ -109,12 +109,12 @@ def _done(labs: Labs, job: Job) -> Finding:
 
 def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
     try:
-        results = checking.run(lab, lesson, payload.reference(lesson))
+        results = outcome.run(lab, lesson, payload.reference(lesson))
     except BaseException as error:
         reference.set_exception(error)
         raise
     reference.set_result(results)
-    steps = [t.step for t in results.tests.values() if t.step is not None and not checking.is_mine(t.nodeid)]
+    steps = [t.step for t in results.tests.values() if t.step is not None and not outcome.is_mine(t.nodeid)]
     ordered = steps == sorted(steps)
     why = failures(results) if ordered else "the tests do not stand in the order of their steps"
     return Finding(lesson.name, f"solution green ({len(results.tests)} tests)", results.green and ordered, why)
@@ -123,7 +123,7 @@ def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
 def _oracle(lesson: Lesson, lab: Lab) -> Finding:
     """The reference agrees with an independent witness; the numbers of both are shown."""
     travels = {path: path.read_bytes() for path in (lesson.oracle, *lesson.oracle.parent.glob("*.c"))}
-    results = checking.run(lab, lesson, payload.batch(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
+    results = outcome.run(lab, lesson, payload.batch(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
     printed = [line.strip() for test in results.tests.values() for line in test.printed.splitlines() if line.strip()]
     ok = results.green and bool(printed)
     why = "" if ok else failures(results) or "it prints no numbers"
@@ -137,10 +137,10 @@ def _generated(lesson: Lesson, tree: str) -> dict[Path, bytes]:
 def _stub(lesson: Lesson, lab: Lab) -> Finding:
     """The stub as shipped: its first step stands at its TODO, and every later one waits behind it."""
     request = payload.batch(lesson, "lessons", replaced=_generated(lesson, "lessons"), tests=(lesson.tests,))
-    results = checking.run(lab, lesson, request)
+    results = outcome.run(lab, lesson, request)
     first = stubs.holes(lesson)[0]
     place = f"{first.path.relative_to(lesson.root)}:{first.line}"
-    seen = [result.verdict for result in checking.by_step(lesson, results) if result.total]
+    seen = [result.verdict for result in outcome.by_step(lesson, results) if result.total]
     ok = bool(seen) and seen[0].kind == "todo" and seen[0].place == place and all(v.kind == "blocked" for v in seen[1:])
     return Finding(lesson.name, f"stub red at {place}", ok, "; ".join(f"{v.kind} {v}" for v in seen))
 
@@ -149,7 +149,7 @@ def _c_stub(lesson: Lesson, lab: Lab) -> Finding:
     """The reference's loader on the C stub: it compiles, verifies, attaches, and merely does nothing yet."""
     replaced = {lesson.program: stubs.stubs(lesson)[lesson.program.name].encode()}
     request = payload.batch(lesson, "solutions", replaced=replaced, tests=(lesson.tests,))
-    results = checking.run(lab, lesson, request)
+    results = outcome.run(lab, lesson, request)
     broken = [t for t in results.tests.values() if _does_not_load(t)]
     ok = bool(results.tests) and not broken and not results.unreadable
     return Finding(lesson.name, "C stub loads as shipped", ok, "; ".join(f"{t.name}: {t.verdict}" for t in broken))
@@ -172,7 +172,7 @@ def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) 
         replaced[path] = stubs.stub_of(path.read_text(), path, only=step.number).encode()
     wanted = tuple(_own_and_the_first_of_earlier(reference.result(), step.number))
     request = payload.batch(lesson, "solutions", replaced=replaced, tests=(lesson.tests,), wanted=wanted)
-    results = checking.run(lab, lesson, request, until=lambda test: test.verdict.kind != "done")
+    results = outcome.run(lab, lesson, request, until=lambda test: test.verdict.kind != "done")
     stop = next((t for t in results.tests.values() if t.verdict.kind != "done"), None)
     if stop is None:
         return Finding(lesson.name, what, False, results.unreadable or "no test stops at it")
@@ -183,7 +183,7 @@ def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) 
 def _own_and_the_first_of_earlier(results: Results, number: int) -> Iterator[str]:
     seen = set()
     for test in results.tests.values():
-        if checking.is_mine(test.nodeid) or test.step is None or test.step > number:
+        if outcome.is_mine(test.nodeid) or test.step is None or test.step > number:
             continue
         if test.step == number or test.step not in seen:
             yield test.nodeid
@@ -193,7 +193,7 @@ def _own_and_the_first_of_earlier(results: Results, number: int) -> Iterator[str
 def _own_test(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Finding:
     """The reference's answer to the learner's test, judged; the solution's run was its first on the reference."""
     what = f"step {step.number}: the reference's own test catches {step.mutant}"
-    before = [t for t in reference.result().tests.values() if checking.is_mine(t.nodeid)]
+    before = [t for t in reference.result().tests.values() if outcome.is_mine(t.nodeid)]
     if not before or any(t.verdict.kind != "done" for t in before):
         return Finding(lesson.name, what, False, "it is not green on the reference")
     mine = (lesson.folder("solutions") / LEARNERS_TEST).read_bytes()
@@ -209,8 +209,8 @@ def _mutant(lesson: Lesson, mutant: Mutant, reference: Reference, lab: Lab) -> F
         state = "is not green on the reference" if right else "does not exist"
         return Finding(lesson.name, what, False, f"the test {state}")
     request = payload.batch(lesson, "solutions", tests=(lesson.tests,), replaced=mutants.apply(mutant, lesson))
-    alone = checking.only(request, mutant.killed_by)
-    wrong = checking.run(lab, lesson, alone, until=lambda test: test.failed_by_assertion)
+    alone = outcome.only(request, mutant.killed_by)
+    wrong = outcome.run(lab, lesson, alone, until=lambda test: test.failed_by_assertion)
     killed = any(t.failed_by_assertion for t in wrong.tests.values())
     return Finding(lesson.name, what, killed, "" if killed else f"survived: {failures(wrong) or 'the test passed'}")
 

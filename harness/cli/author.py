@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.cli.shared import Json, LessonName, err, out, pick, root
 from harness.course import catalog
-from harness.telling import telling
+from harness.screen import telling
 
 app = typer.Typer(no_args_is_help=True, help="For those who write lessons.")
 
@@ -38,7 +38,7 @@ def author_check(
     as_json: Json = False,
 ) -> None:
     """Prove stubs red, solutions green, mutants caught."""
-    from harness.authoring import files as author
+    from harness.authoring import parts as author
     from harness.authoring import proving
     from harness.lab import saved
     from harness.lab.choose import fitting

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.shared import Json, LessonName, err, opened, out, pick
-from harness.telling import working
+from harness.screen import working
 
 app = typer.Typer()
 

@@ -36,14 +36,14 @@ def explain(
     in the lab, a BCC script (.py) runs there.
     """
     from harness.explain import show
-    from harness.learner import explaining
+    from harness.learner import diagnosis
 
     try:
         arguments = shlex.split(args)
     except ValueError as error:
         raise UsageError(f"--args {args}: {error}", remedy="workbook explain --help") from error
     kinds = set()
-    for name, found in explaining.all_of(files, lambda: opened("vm"), seconds, arguments):
+    for name, found in diagnosis.all_of(files, lambda: opened("vm"), seconds, arguments):
         kinds.add(found.kind)
         if as_json:
             typer.echo(json.dumps(found.data(name)))

@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from harness.cli.shared import PASS_ON, Json, err, opened, out, pick, root
-from harness.telling import telling
+from harness.screen import telling
 
 app = typer.Typer(no_args_is_help=True, help="The virtual machine in which all code of the lessons runs.")
 
@@ -24,8 +24,8 @@ def lab_exec(
     with_files: Annotated[list[Path] | None, typer.Option("--with", help="a file or folder to take along")] = None,
 ) -> None:
     """Run any command in a fresh guest; standard input, output and exit status pass through."""
-    from harness.course import payload
     from harness.learner import relay
+    from harness.run import payload
 
     files = payload.of_paths(with_files or [])
     cwd = Path.cwd() if files else Path("/root")
@@ -45,7 +45,8 @@ def lab_build() -> None:
 @app.command("status")
 def lab_status(as_json: Json = False) -> None:
     """What is built, and how."""
-    from harness.lab import cache, saved
+    from harness.lab import saved
+    from harness.lab.image import cache
 
     guest = saved.find()
     facts = {"built": guest is not None, "cache": str(cache.root()), "cache_mib": cache.size_bytes(cache.root()) >> 20}
@@ -62,7 +63,8 @@ def lab_status(as_json: Json = False) -> None:
 @app.command("clean")
 def lab_clean() -> None:
     """Remove everything that was built, and the remembered accelerator."""
-    from harness.lab import accelerator, cache
+    from harness.lab import accelerator
+    from harness.lab.image import cache
 
     size = cache.size_bytes(cache.root()) if cache.root().exists() else 0
     with cache.locked("build"):

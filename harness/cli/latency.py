@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from harness.cli.shared import Json, err, out, pick
-from harness.telling import telling
+from harness.screen import telling
 
 
 def lab_latency(

@@ -16,7 +16,7 @@ from rich.text import Text
 from harness.cli.shared import Json, LabName, LessonName, err, opened, out, pick, root
 from harness.course import catalog
 from harness.errors import UsageError
-from harness.telling import telling, working
+from harness.screen import telling, working
 
 app = typer.Typer()
 
@@ -250,8 +250,9 @@ def run(
 
     Nothing else runs in the guest, so without arguments the loader is given the lesson's own example to watch.
     """
-    from harness.course import payload
-    from harness.learner import artefacts, relay, starter
+    from harness.guest.agent import starter
+    from harness.learner import artefacts, relay
+    from harness.run import payload
 
     chosen = pick(lesson)
     folder = chosen.folder(tree)
@@ -285,8 +286,8 @@ def shell(
     lesson: Annotated[str | None, typer.Argument(help="bring this lesson's files along", metavar="[LESSON]")] = None,
 ) -> None:
     """A root shell in a fresh guest, thrown away afterwards."""
-    from harness.course import payload
     from harness.learner import relay
+    from harness.run import payload
 
     folder = pick(lesson).folder() if lesson else None
     files = payload.of_folder(folder) if folder else {}

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from harness.cli.shared import err, out, root
-from harness.telling import telling
+from harness.screen import telling
 
 
 def author_screens(

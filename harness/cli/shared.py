@@ -10,7 +10,7 @@ from rich.console import Console
 
 from harness.course import catalog
 from harness.course.catalog import Lesson
-from harness.telling import telling
+from harness.screen import telling
 
 if TYPE_CHECKING:
     from harness.lab.host import HostLab

@@ -1,4 +1,4 @@
-"""What is known of a failure: gathered in the guest (harness.guest.evidence), or read from a log alone."""
+"""What is known of a failure: gathered in the guest (harness.guest.observing.gather), or read from a log alone."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.explain import names, silent
+from harness.explain import causes, names
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, find
 from harness.explain.registers import TYPES
@@ -74,7 +74,7 @@ def _accepted(evidence: Evidence, finding: Finding) -> bool:
 
 def _of_silence(evidence: Evidence) -> Explanation:
     """Nothing failed: all is well, or nothing was seen and the kernel knows why."""
-    found = silent.cause(evidence.silent) if evidence.silent and evidence.silent["printed"] <= silent.QUIET else None
+    found = causes.cause(evidence.silent) if evidence.silent and evidence.silent["printed"] <= causes.QUIET else None
     if found is None:
         return Explanation("ok", path=evidence.file)
     return Explanation(

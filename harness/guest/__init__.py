@@ -1,7 +1,4 @@
 """What runs beside the learner's code: inside the guest, or in place with `--lab host`.
 
-Imports the standard library, pytest and bcc only; nothing of the host side.
+Imports the standard library, pytest, bcc and harness.protocol; nothing of the host side.
 """
-
-LEARNERS_TEST = "test_mine.py"
-"""The learner's own test of a lesson: written before the code that it tests, so it never blocks a step."""

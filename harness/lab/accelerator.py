@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.errors import GuestLost
-from harness.lab import cache, initramfs, qemu
-from harness.lab.disk import Disk
+from harness.lab import qemu
+from harness.lab.image import cache, initramfs
+from harness.lab.image.disk import Disk
 from harness.lab.machine import Machine
 
 DEVICE = Path("/dev/kvm")

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import GuestLost
-from harness.guest.wire import Kind
 from harness.lab.guest import Guest
 from harness.lab.machine import Channel
+from harness.protocol.frames import Kind
 
 GIVE_UP_S = 30
 ANEW = ("seed", "holes", "hold")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import GuestLost
-from harness.guest.wire import Kind
 from harness.lab.machine import Channel
+from harness.protocol.frames import Kind
 
 SETTLE_DEADLINE_S = 60
 """A restored guest answers in a fraction of a second; a loaded host may need many."""
@@ -61,7 +61,7 @@ class Guest:
         self.channel.send_files(files)
 
     def spawn(self, mode: str, cwd: Path, **fields: Any) -> None:
-        """Start the run's one child (harness.guest.child.spawn says what the fields mean)."""
+        """Start the run's one child (harness.guest.agent.child.spawn says what the fields mean)."""
         self.channel.request("spawn", mode=mode, cwd=str(cwd), **fields)
 
     def run(self, argv: list[str], cwd: Path = Path("/"), timeout_s: float = 60) -> tuple[int, str, str]:

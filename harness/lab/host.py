@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import SetupError
-from harness.lab import initramfs
 from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
+from harness.lab.image import initramfs
 from harness.lab.machine import Channel
 
 PYTHON = "/usr/bin/python3"
@@ -30,7 +30,7 @@ def lacks() -> list[str]:
         return [f"{PYTHON} is not there"]
     with _guest_code() as directory:
         done = subprocess.run(
-            [PYTHON, "-m", "harness.guest.features"],
+            [PYTHON, "-m", "harness.guest.observing.features"],
             env=_environment(directory),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -63,7 +63,7 @@ class HostLab:
         ours, theirs = socket.socketpair()
         with _guest_code() as directory:
             agent = subprocess.Popen(
-                [PYTHON, "-m", "harness.guest.agent", "--fd", str(theirs.fileno())],
+                [PYTHON, "-m", "harness.guest.agent.agent", "--fd", str(theirs.fileno())],
                 env=_environment(directory),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import GuestLost
-from harness.guest.wire import Decoder, Frame, Kind, WireError, encode, encode_json
 from harness.lab import qemu
-from harness.lab.disk import Disk
+from harness.lab.image.disk import Disk
+from harness.protocol.frames import Decoder, Frame, Kind, WireError, encode, encode_json
 
 CONSOLE_TAIL = 30
 FAULT = re.compile(r"Kernel panic|BUG: |Oops: |Out of memory: ")

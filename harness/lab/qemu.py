@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import SetupError
-from harness.lab.disk import Disk
-from harness.lab.initramfs import PORT_NAME
+from harness.lab.image.disk import Disk
+from harness.lab.image.initramfs import PORT_NAME
 
 BINARY = "qemu-system-x86_64"
 MEMORY_MIB = 1024

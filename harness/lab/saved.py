@@ -14,10 +14,11 @@ from pathlib import Path
 from qemu.qmp import QMPClient, QMPError
 
 from harness.errors import GuestLost, LabError
-from harness.lab import accelerator, cache, disk, initramfs, qemu
-from harness.lab.disk import Disk
+from harness.lab import accelerator, qemu
+from harness.lab.image import cache, disk, initramfs
+from harness.lab.image.disk import Disk
+from harness.lab.image.recipe import DEFAULT, Recipe
 from harness.lab.machine import Machine
-from harness.lab.recipe import DEFAULT, Recipe
 
 BOOT_DEADLINE_S = 180
 WARM_DEADLINE_S = 300

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import GuestLost
-from harness.guest.wire import Frame, Kind
 from harness.lab.ahead import BegunGuest
 from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
 from harness.lab.machine import Machine
 from harness.lab.saved import SavedGuest
+from harness.protocol.frames import Frame, Kind
 
 
 class VirtualLab:

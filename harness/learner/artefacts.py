@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.course.catalog import Lesson
 from harness.errors import GuestLost, UsageError
-from harness.guest.wire import Kind
 from harness.lab.guest import Guest
 from harness.learner import progress
+from harness.protocol.frames import Kind
 
 GUEST_FOLDER = "/tmp/artefacts"
 VARIABLE = "WORKBOOK_ARTEFACTS"

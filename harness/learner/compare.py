@@ -10,16 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.course import payload
 from harness.course.catalog import Lesson
 from harness.errors import LabError
 from harness.lab.guest import Lab
-from harness.results import checking
-from harness.results.checking import StepResult
+from harness.run import outcome, payload
+from harness.run.outcome import StepResult
 
 INSTRUCTION = 8
 """Bytes (struct bpf_insn)."""
-MEASURE = ("-p", "harness.guest.measured")
+MEASURE = ("-p", "harness.guest.testing.costed")
 ROWS = (
     ("xlated", "instructions, rewritten by the verifier"),
     ("jited", "machine code (bytes)"),
@@ -72,12 +71,12 @@ def compare(lab: Lab, lesson: Lesson, seed: int, say: Callable[[str], None]) -> 
     def run(tree: str) -> Side:
         say("your code" if tree == "lessons" else "the reference")
         request = payload.batch(lesson, tree, tests=(lesson.tests,), seed=seed, options=MEASURE)
-        results = checking.run(lab, lesson, request)
+        results = outcome.run(lab, lesson, request)
         for test in results.tests.values():
             if test.verdict.kind == "lab":
                 raise LabError(str(test.verdict))
         measured = [test.measured for test in results.tests.values() if test.measured]
-        steps = [one for one in checking.by_step(lesson, results) if one.total]
+        steps = [one for one in outcome.by_step(lesson, results) if one.total]
         return Side(steps, costs(measured), max((one["lost"] for one in measured), default=0), results.unreadable)
 
     return run("lessons"), run("solutions")

@@ -15,9 +15,10 @@ from typing import Literal
 
 from harness.course.catalog import Lesson
 from harness.errors import SetupError, WorkbookError
-from harness.guest import features
-from harness.lab import accelerator, cache, disk, host, qemu, saved
+from harness.guest.observing import features
+from harness.lab import accelerator, host, qemu, saved
 from harness.lab.choose import available_mib
+from harness.lab.image import cache, disk
 from harness.lab.virtual import VirtualLab
 
 State = Literal["ok", "missing", "note"]
@@ -133,7 +134,7 @@ def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     virtual = VirtualLab(guest)
     try:
         with virtual.open() as machine:
-            status, out, complaint = machine.run(["python3", "-m", "harness.guest.features"], timeout_s=120)
+            status, out, complaint = machine.run(["python3", "-m", "harness.guest.observing.features"], timeout_s=120)
     except WorkbookError as error:
         yield Finding("lab", "missing", str(error), "make lab-clean lab")
         return

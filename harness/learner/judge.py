@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.text import Text
 
 import harness
-from harness.course import mutants, payload
+from harness.course import mutants
 from harness.course.catalog import Lesson, Step
 from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
-from harness.guest import LEARNERS_TEST
 from harness.lab.guest import Lab
 from harness.lab.shared import SharedLab
 from harness.learner import progress
-from harness.results import checking
+from harness.protocol.names import LEARNERS_TEST
+from harness.run import outcome, payload
 
 REFERENCE_RUNS = 2
 
@@ -75,9 +75,9 @@ def judge(
     """
     path = lesson.folder() / LEARNERS_TEST
 
-    def run(lab: Lab, replaced: dict[Path, bytes]) -> checking.Results:
+    def run(lab: Lab, replaced: dict[Path, bytes]) -> outcome.Results:
         request = payload.batch(lesson, "solutions", tests=(path,), replaced=replaced | {path: mine})
-        results = checking.run(lab, lesson, request)
+        results = outcome.run(lab, lesson, request)
         for test in results.tests.values():
             if test.verdict.kind == "lab":
                 raise LabError(str(test.verdict))
@@ -107,7 +107,7 @@ def judge(
     return Judgement(True, named in caught, why_not, tuple(caught), tuple(missed))
 
 
-def _fails(results: checking.Results) -> Judgement:
+def _fails(results: outcome.Results) -> Judgement:
     """What is said of a test that does not pass on the reference."""
     failed = [test.verdict for test in results.tests.values() if test.verdict.kind != "done"]
     if results.unreadable or not failed:
@@ -116,7 +116,7 @@ def _fails(results: checking.Results) -> Judgement:
     return Judgement(False, False, words, place=failed[0].place)
 
 
-def _why_not(results: checking.Results, named: Mutant) -> str:
+def _why_not(results: outcome.Results, named: Mutant) -> str:
     """What the test did on the wrong answer in place of failing by its own assertion."""
     broken = next((test for test in results.tests.values() if test.verdict.kind != "done"), None)
     if broken:

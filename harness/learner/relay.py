@@ -15,11 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harness.guest.wire import Kind
 from harness.lab.guest import Guest
 from harness.lab.host import HostLab
 from harness.lab.virtual import VirtualLab
 from harness.learner import artefacts
+from harness.protocol.frames import Kind
 
 READ_SIZE = 1 << 16
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 from rich.text import Text
 
-from harness.course import catalog, payload, stubs
+from harness.course import catalog, stubs
 from harness.course.catalog import Lesson
-from harness.lab.batch import Batch
 from harness.lab.guest import Lab
 from harness.learner import judge, progress
-from harness.results import checking
-from harness.results.checking import StepResult
-from harness.results.verdict import Verdict
+from harness.run import outcome, payload
+from harness.run.outcome import StepResult
+from harness.run.session import Batch
+from harness.run.verdict import Verdict
 
 LOG_ROWS = 120
 DONE_BEFORE = "done before"
@@ -77,8 +77,8 @@ def request(lesson: Lesson, tree: str, seed: int) -> Batch:
 
 def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed: int) -> View:
     """Check `lesson` in the lab; LabError when the lab cannot. What `say` raises ends the check."""
-    results = checking.run(lab, lesson, request(lesson, tree, seed), say)
-    steps = checking.by_step(lesson, results)
+    results = outcome.run(lab, lesson, request(lesson, tree, seed), say)
+    steps = outcome.by_step(lesson, results)
     if tree == "lessons":
         steps = at_the_step_reached(lesson, steps, progress.standing(lesson).steps_done)
     for index, result in enumerate(steps):

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from harness.course.catalog import Lesson
 from harness.errors import LabError
-from harness.lab import batch
 from harness.lab.host import HostLab
 from harness.lab.virtual import VirtualLab
 from harness.learner import difference, hints, progress, verify
 from harness.learner.events import QUIT, SAVE, Events
-from harness.telling import working
+from harness.run import session
+from harness.screen import working
 
 AGAIN = ("\n", "\r")
 KEYS = "h hint   Enter check again   a all lessons   d diff   q quit"
@@ -73,7 +73,7 @@ class Watcher:
         # Where the lab fails here, it fails again at the save, and is heard then.
         with contextlib.suppress(LabError):
             if isinstance(self._lab, VirtualLab):
-                batch.begin(self._lab, verify.request(lesson, "lessons", 0))
+                session.begin(self._lab, verify.request(lesson, "lessons", 0))
 
     def _next(self, lesson: Lesson, events: Events) -> str:
         self.begin(lesson)

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.course import payload
 from harness.course.catalog import Lesson
-from harness.guest.warmup import COMPILE
-from harness.lab import batch
+from harness.guest.agent.warmup import COMPILE
 from harness.lab.guest import Deadlines, Guest, Lab
 from harness.lab.machine import Machine
 from harness.lab.saved import BOOT_DEADLINE_S, SavedGuest
 from harness.lab.virtual import VirtualLab
+from harness.run import payload, session
 
 TESTS = {
     "restore": "a saved guest answers",
@@ -93,7 +92,7 @@ def _lesson(lab: Lab, lesson: Lesson) -> tuple[float, float]:
     """Seconds until the first test of the reference starts, and from then to the end."""
     begin = time.monotonic()
     first = begin
-    for event in batch.run(lab, payload.batch(lesson, "solutions")):
-        if isinstance(event, batch.Started) and first == begin:
+    for event in session.run(lab, payload.batch(lesson, "solutions")):
+        if isinstance(event, session.Started) and first == begin:
             first = time.monotonic()
     return first - begin, time.monotonic() - first

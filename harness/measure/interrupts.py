@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from harness.lab import cache
+from harness.lab.image import cache
 
 T = TypeVar("T")
 MARK = "WORKBOOK_INTERRUPTED"

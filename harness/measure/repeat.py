@@ -7,11 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from harness.course import payload
 from harness.course.catalog import Lesson
 from harness.errors import LabError
 from harness.lab.guest import Lab
-from harness.results import checking
+from harness.run import outcome, payload
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def repeat(
 def _run(lab: Lab, lesson: Lesson) -> Run:
     begin = time.monotonic()
     try:
-        results = checking.run(lab, lesson, payload.reference(lesson))
+        results = outcome.run(lab, lesson, payload.reference(lesson))
         bad = [f"{test.name}: {test.verdict}" for test in results.tests.values() if test.verdict.kind != "done"]
         failure = "" if results.green else "; ".join(filter(None, [results.unreadable, *bad])) or "no test ran"
     except LabError as error:

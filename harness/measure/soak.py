@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import GuestLost
-from harness.guest.warmup import COMPILE
+from harness.guest.agent.warmup import COMPILE
 from harness.lab.saved import SavedGuest
 from harness.lab.virtual import VirtualLab
 

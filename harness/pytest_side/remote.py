@@ -8,12 +8,11 @@ from typing import Any, TextIO
 
 import pytest
 
-from harness.course import payload
 from harness.course.catalog import Lesson
 from harness.errors import GuestLost
-from harness.lab import batch
 from harness.lab.guest import Lab
-from harness.results import reports
+from harness.pytest_side import reports
+from harness.run import payload, session
 
 
 @dataclass
@@ -49,7 +48,7 @@ class RemoteRun:
             options=_options(config),
             seed=config.option.seed,
         )
-        self._events = batch.run(lab, request)
+        self._events = session.run(lab, request)
 
     def reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
         """All reports of `item`, as they come; GuestLost when the lab cannot run it."""
@@ -77,22 +76,22 @@ class RemoteRun:
         """End the guest."""
         self._events.close()
 
-    def _handle(self, event: batch.Event) -> None:
+    def _handle(self, event: session.Event) -> None:
         match event:
-            case batch.Collected(tests):
+            case session.Collected(tests):
                 self._plan([nodeid for nodeid, _ in tests])
-            case batch.Output(stream, data):
+            case session.Output(stream, data):
                 self._print(stream, data)
-            case batch.Reported(data):
+            case session.Reported(data):
                 self._report(data)
-            case batch.Uncollectable(data):
+            case session.Uncollectable(data):
                 self._unreadable[data["nodeid"]] = data
-            case batch.Died(nodeid):
+            case session.Died(nodeid):
                 if state := self._owner(nodeid):
                     state.waiting.append(
                         reports.of_death(state.item, event, self._lesson, self._code, self._captured())
                     )
-            case batch.Finished(nodeid):
+            case session.Finished(nodeid):
                 if state := self._owner(nodeid):
                     state.unfinished.discard(nodeid)
 

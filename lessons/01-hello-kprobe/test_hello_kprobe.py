@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.guest import kernel as this_kernel
+from harness.guest.observing import kernel as this_kernel
 
 CALLS = 23
 HEADER = b"          python3-812     [001] ...21  1094.300131: bpf_trace_printk: "

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.guest import objects
+from harness.guest.observing import objects
 
 STATISTICS = 4
 """BPF_LOG_STATS of the verifier's log level (include/linux/bpf_verifier.h, Linux 6.12): no instructions."""

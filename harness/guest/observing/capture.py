@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-BROKEN = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
+from harness.protocol.names import REFUSALS
+
 TEXT_KEPT = 60_000
 """Characters of each text that go to the host with a report."""
 
@@ -39,16 +40,16 @@ class Witness:
         message = str(error)
         if type(error) is not Exception:
             return {}
-        if not message.startswith(BROKEN):
-            from harness.guest import symbols
+        if not message.startswith(REFUSALS):
+            from harness.guest.observing import symbols
 
             facts = symbols.about(message)
             return {"attach": facts} if facts else {}
         key = (self._path, self._cflags, tuple(self._types.items()), message)
         if self._path and key not in self._seen:
-            from harness.guest import evidence
+            from harness.guest.observing import gather
 
-            found = evidence.of_program(Path(self._path), self._cflags, dict(self._types), self._deadline_s)
+            found = gather.of_program(Path(self._path), self._cflags, dict(self._types), self._deadline_s)
             self._seen[key] = {name: _short(value) for name, value in found.items()}
         return self._seen.get(key, {})
 

@@ -9,8 +9,8 @@ import pytest
 
 from harness.course.catalog import Lesson
 from harness.errors import LabError
-from harness.lab.batch import Died
-from harness.results import verdict
+from harness.run import outcome, verdict
+from harness.run.session import Died
 
 
 def complete(report: pytest.TestReport, lesson: Lesson, code: Path, captured: dict[str, str]) -> None:
@@ -64,15 +64,7 @@ def of_silence(item: pytest.Item, collect: dict[str, Any] | None) -> pytest.Test
     """A failure of `item` because its file could not be read, or because the guest did not find it there."""
     if collect is None:
         return _failure(item, "the lab did not find this test; is its name made at run time?", "red", {})
-    return _failure(item, f"{item.path.name} cannot be read:\n{collect_text(collect)}", "red", {})
-
-
-def collect_text(collect: dict[str, Any]) -> str:
-    """What a serialised collect report says."""
-    text = collect.get("longrepr")
-    if isinstance(text, dict):
-        text = text.get("longrepr") or (text.get("reprcrash") or {}).get("message")
-    return str(text)
+    return _failure(item, f"{item.path.name} cannot be read:\n{outcome.collect_text(collect)}", "red", {})
 
 
 def _failure(item: pytest.Item, text: str, kind: verdict.Kind, sections: dict[str, str]) -> pytest.TestReport:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from harness.guest.plugin import step_of
-from harness.guest.wire import TAKEN, Kind, encode_json
+from harness.guest.testing.plugin import step_of
+from harness.protocol.frames import TAKEN, Kind, encode_json
 
 LONGREPR_MAX = 1 << 18
 """Characters of a failure's text that go to the host."""

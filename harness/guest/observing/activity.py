@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.guest import objects
-from harness.guest.objects import PROC, Map
+from harness.guest.observing import objects
+from harness.guest.observing.objects import PROC, Map
 
 TRACING = Path("/sys/kernel/tracing")
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")

@@ -1,10 +1,10 @@
-"""The pytest plug-in `-p harness.guest.measured`: a run whose reports carry what the programs cost."""
+"""The pytest plug-in `-p harness.guest.testing.costed`: a run whose reports carry what the programs cost."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.guest.measure import Measure
+from harness.guest.testing.cost import Measure
 
 
 def pytest_configure(config: pytest.Config) -> None:

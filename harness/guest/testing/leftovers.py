@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest import kernel
+from harness.guest.observing import kernel
 
 
 class Leftovers:

@@ -9,8 +9,8 @@ from pathlib import Path
 from harness.course import stubs
 from harness.course.catalog import Lesson
 from harness.errors import UsageError
-from harness.guest import LEARNERS_TEST
-from harness.lab.batch import Batch
+from harness.protocol.names import LEARNERS_TEST
+from harness.run.session import Batch
 
 FILE_MAX = 8 << 20
 """Bytes; a larger file in a lesson's folder stays here."""

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from harness.course import stubs
 from harness.course.catalog import Lesson
-from harness.explain import show, silent
+from harness.explain import causes, show
 from harness.explain.evidence import ATTACHING, LLVM, Evidence, Frame, of_data, stage_of
 from harness.explain.explanation import explain
+from harness.protocol.names import REFUSALS
 
 Kind = Literal["todo", "red", "broken", "blocked", "lab", "done"]
 
@@ -18,7 +19,6 @@ SILENT = "the kernel says: "
 """Begins the sentence under a test that saw nothing."""
 PYTEST_ADVICE = "Use -v to get more diff"
 """Last line of many a failed comparison (_compare_sequence.py in pytest 9.2); `verify` has no -v."""
-BCC_FAILURES = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def of(outcome: str, facts: dict[str, Any], lesson: Lesson, code: Path, stderr: 
         return Verdict("blocked" if message.startswith("blocked by step") else "done", text=message)
     if (reached := _todo_reached(facts, lesson, code)) is not None:
         return reached
-    if facts.get("exception") == "Exception" and (message.startswith(BCC_FAILURES) or ATTACHING.match(message)):
+    if facts.get("exception") == "Exception" and (message.startswith(REFUSALS) or ATTACHING.match(message)):
         return _broken(facts, lesson, code, stderr)
     step = facts.get("step")
     hole = stubs.open_hole(lesson, code, step) if isinstance(step, int) else None
@@ -57,7 +57,7 @@ def of(outcome: str, facts: dict[str, Any], lesson: Lesson, code: Path, stderr: 
 
 def _silence(facts: dict[str, Any]) -> str:
     """One sentence more where the test saw no event and the kernel knows why."""
-    found = silent.cause(facts["silent"]) if facts.get("silent") else None
+    found = causes.cause(facts["silent"]) if facts.get("silent") else None
     return f"\n\n{SILENT}{found.text}\ntry: {found.advice}" if found else ""
 
 

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.guest import clock, warmup
-from harness.guest.child import Child, out_of_memory, spawn
-from harness.guest.wire import Decoder, Frame, Kind, encode, encode_json
+from harness.guest.agent import clock, warmup
+from harness.guest.agent.child import Child, out_of_memory, spawn
+from harness.protocol.frames import Decoder, Frame, Kind, encode, encode_json
 
 READ_SIZE = 1 << 16
 TAR_PIECE = 1 << 20

@@ -10,12 +10,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.course import payload
 from harness.errors import GuestLost, UsageError
 from harness.explain.evidence import Evidence, of_data, of_log
 from harness.explain.explanation import Explanation, explain
-from harness.guest.wire import Kind
 from harness.lab.guest import Guest, Lab
+from harness.protocol.frames import Kind
+from harness.run import payload
 
 FILE_DEADLINE_S = 300
 """Seconds that one program may take before the guest is given up, beside the seconds it runs."""
@@ -94,7 +94,7 @@ def gather(
 
 def _run(guest: Guest, programs: list[Path], seconds: float, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
     guest.put({path: path.read_bytes() for program in programs for path in _near(program) if _fits(path)})
-    argv = ["python3", "-m", "harness.guest.evidence", str(seconds), json.dumps(arguments), *map(str, programs)]
+    argv = ["python3", "-m", "harness.guest.observing.gather", str(seconds), json.dumps(arguments), *map(str, programs)]
     guest.spawn("exec", programs[0].parent, argv=argv, folders=sorted({str(path.parent) for path in programs}))
     buffer, told, count = b"", b"", 0
     end = time.monotonic() + FILE_DEADLINE_S + seconds

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import LabError, SetupError
-from harness.lab import cache
-from harness.lab.recipe import Recipe, mke2fs_argv, mmdebstrap_argv
+from harness.lab.image import cache
+from harness.lab.image.recipe import Recipe, mke2fs_argv, mmdebstrap_argv
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 GONE_DEADLINE_S = 5

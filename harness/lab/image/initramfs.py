@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 
 import harness
-from harness.lab.disk import Disk
+from harness.lab.image.disk import Disk
 
 GUEST_DIR = "/opt/workbook"
 PORT_NAME = "ebpf-workbook"
@@ -45,7 +45,7 @@ def files(disk: Disk) -> dict[str, tuple[int, bytes]]:
 def guest_code() -> dict[str, bytes]:
     """The guest's half of the harness and the locked pytest, by path below GUEST_DIR."""
     package = Path(harness.__file__).parent
-    sources = [package / "__init__.py", *package.glob("guest/**/*.py"), *package.glob("guest/**/*.c")]
+    sources = [package / "__init__.py", *package.glob("protocol/*.py"), *package.glob("guest/**/*.py")]
     found = {f"harness/{source.relative_to(package)}": source.read_bytes() for source in sources}
     for name in DISTRIBUTIONS:
         for file in metadata.files(name) or ():

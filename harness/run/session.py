@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import GuestLost
-from harness.guest import LEARNERS_TEST
-from harness.guest.wire import Kind
 from harness.lab.guest import Deadlines, Guest, Lab
 from harness.lab.virtual import VirtualLab
+from harness.protocol.frames import Kind
+from harness.protocol.names import LEARNERS_TEST
 
 STOP_GRACE_S = 10
 
@@ -66,7 +66,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Reported:
-    """One of pytest's reports, in its own serialised form, with the facts of harness.guest.plugin."""
+    """One of pytest's reports, in its own serialised form, with the facts of harness.guest.testing.plugin."""
 
     report: dict[str, Any]
 
@@ -159,7 +159,7 @@ def _without(batch: Batch, file: str) -> Batch:
 
 
 def fields(batch: Batch, deadlines: Deadlines) -> dict[str, Any]:
-    """What the guest is told of `batch` (harness.guest.runner)."""
+    """What the guest is told of `batch` (harness.guest.testing.runner)."""
     return {
         "rootdir": str(batch.root),
         "options": [

@@ -16,8 +16,7 @@ import pytest
 
 from harness.course import catalog
 from harness.errors import LabError, UsageError, WorkbookError
-from harness.pytest_side import collect
-from harness.results import reports
+from harness.pytest_side import collect, reports
 
 if TYPE_CHECKING:
     from harness.lab.host import HostLab

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.guest.wire import TAKEN, Decoder, Kind, WireError
+from harness.protocol.frames import TAKEN, Decoder, Kind, WireError
 
 READ_SIZE = 1 << 16
 PIPE_ROUNDS = 16
@@ -240,7 +240,7 @@ def _become(request: dict[str, Any], report_fd: int | None) -> None:
     os.environ.update(request.get("env", {}))
     os.chdir(request["cwd"])
     if warm:
-        from harness.guest import runner
+        from harness.guest.testing import runner
 
         assert report_fd is not None
         os._exit(runner.run(request, report_fd))

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from harness.guest import kernel as kernel_questions
-from harness.guest.settings import SETTINGS
-from harness.guest.trace import Trace
-from harness.guest.workload import Workload
+from harness.guest.observing import kernel as kernel_questions
+from harness.guest.testing.settings import SETTINGS
+from harness.guest.testing.trace import Trace
+from harness.guest.testing.workload import Workload
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def native(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def kernel() -> ModuleType:
-    """The questions of harness.guest.kernel: `kernel.kprobes()`, `kernel.programs()`, `kernel.maps()`."""
+    """The questions of harness.guest.observing.kernel: `kernel.kprobes()`, `kernel.programs()`, `kernel.maps()`."""
     return kernel_questions
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.guest import plugin
-from harness.guest.reporting import Reporter
-from harness.guest.settings import SETTINGS, Settings
+from harness.guest.testing import plugin
+from harness.guest.testing.reporting import Reporter
+from harness.guest.testing.settings import SETTINGS, Settings
 
 
 def run(request: dict[str, Any], report_fd: int) -> int:

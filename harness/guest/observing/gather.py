@@ -1,7 +1,7 @@
 """Runs a program that may fail in a child process, and puts together what is known of the failure.
 
-`python3 -m harness.guest.evidence SECONDS ARGUMENTS FILE…` prints one line of JSON for each file; ARGUMENTS is a JSON
-list, for the scripts among them.
+`python3 -m harness.guest.observing.gather SECONDS ARGUMENTS FILE…` prints one line of JSON for each file; ARGUMENTS is
+a JSON list, for the scripts among them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.guest import objects, silent
+from harness.guest.observing import activity, objects
 
 COMPILE_DEADLINE_S = 240
 """Seconds for compiling and loading, before those for running begin; headers can take 25, a long verification 50."""
@@ -49,7 +49,7 @@ def of_program(
     """Evidence from loading a .bpf.c file."""
 
     def work() -> None:
-        from harness.guest import programs
+        from harness.guest.observing import programs
 
         programs.load(path, cflags, types)
 
@@ -63,7 +63,7 @@ def of_script(path: Path, seconds: float, arguments: Sequence[str] = ()) -> dict
         sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)
         runpy.run_path(str(path), run_name="__main__")
 
-    with silent.Observer() as observer:
+    with activity.Observer() as observer:
         found = _observe(work, path, seconds, look=observer.facts)
     _detach_xdp()
     return found
@@ -100,7 +100,7 @@ def _become(work: Callable[[], None], path: Path, folder: Path) -> None:
     """The child: its output into a file, its calls of libbcc recorded. Never returns."""
     status = 1
     try:
-        from harness.guest.recorder import Recorder
+        from harness.guest.observing.recorder import Recorder
 
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -120,7 +120,7 @@ def _become(work: Callable[[], None], path: Path, folder: Path) -> None:
 
 
 def _run(work: Callable[[], None], recorder: Any) -> int:
-    from harness.guest.recorder import told
+    from harness.guest.observing.recorder import told
 
     try:
         work()
@@ -202,8 +202,8 @@ def _stir() -> None:
 
 def _merge(folder: Path) -> dict[str, Any]:
     """What the recorder noted, with the compiler's output taken apart."""
-    from harness.guest import symbols
-    from harness.guest.recorder import shortened
+    from harness.guest.observing import symbols
+    from harness.guest.observing.recorder import shortened
 
     try:
         record: dict[str, Any] = json.loads((folder / "record.json").read_text())

@@ -156,7 +156,7 @@ def _same_sizes(get_table: Callable[..., Any]) -> Callable[..., Any]:
 def told(error: BaseException) -> str:
     """The traceback of `error` as it would be printed without us."""
     whole = traceback.TracebackException.from_exception(error)
-    ours = (str(Path(__file__).parent), "<frozen runpy>")
+    ours = (str(Path(__file__).parents[1]), "<frozen runpy>")
     whole.stack = traceback.StackSummary.from_list([row for row in whole.stack if not row.filename.startswith(ours)])
     return "".join(whole.format())
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.guest import objects, silent
-from harness.guest.trace import Trace
-from harness.guest.workload import Workload
+from harness.guest.observing import activity, objects
+from harness.guest.testing.trace import Trace
+from harness.guest.testing.workload import Workload
 
 NOTHING = re.compile(
     r"assert (0|\[\]|\{\}|set\(\)|frozenset\(\)|Counter\(\)|None|False|b?''|\(\)) ?(==|in|$)"
@@ -43,7 +43,7 @@ class Silence:
         if call.when == "call" and call.excinfo is not None and NOTHING.search(str(call.excinfo.value)):
             values = getattr(item, "funcargs", {}).values()
             if any(_holds_bpf(value) for value in values):
-                found = silent.of_process(os.getpid(), self._runs, frozenset(Workload.pids))
+                found = activity.of_process(os.getpid(), self._runs, frozenset(Workload.pids))
                 traces = [value for value in values if isinstance(value, Trace)]
                 report.facts["silent"] = found | ({"trace_lines": traces[0].seen} if traces else {})
         return report

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.course.catalog import Lesson, Step
-from harness.guest import LEARNERS_TEST
-from harness.lab import batch
-from harness.lab.batch import Batch
 from harness.lab.guest import Lab
-from harness.results import reports, verdict
-from harness.results.verdict import Verdict
+from harness.protocol.names import LEARNERS_TEST
+from harness.run import session, verdict
+from harness.run.session import Batch
+from harness.run.verdict import Verdict
 
 
 @dataclass
@@ -33,7 +32,7 @@ class TestResult:
     printed: str = ""
     """The part of `output` that went to standard output."""
     measured: dict[str, Any] = field(default_factory=dict)
-    """What the programs cost, where the run was asked to measure (harness.guest.measure)."""
+    """What the programs cost, where the run was asked to measure (harness.guest.testing.cost)."""
 
     @property
     def name(self) -> str:
@@ -76,13 +75,13 @@ def run(
     """Run `request`, up to the first test that `until` is true of; LabError when the lab cannot."""
     results = Results()
     # Closed at once, not when it is collected: with the run ends its guest, also where `progress` raises.
-    with contextlib.closing(batch.run(lab, request)) as events:
+    with contextlib.closing(session.run(lab, request)) as events:
         _sort(events, results, lesson, request.code, progress, until)
     return results
 
 
 def _sort(
-    events: Iterator[batch.Event],
+    events: Iterator[session.Event],
     results: Results,
     lesson: Lesson,
     code: Path,
@@ -94,32 +93,40 @@ def _sort(
     begin: float | None = None
     for event in events:
         match event:
-            case batch.Collected(tests):
+            case session.Collected(tests):
                 for nodeid, step in tests:
                     results.tests[nodeid] = TestResult(nodeid, step)
-            case batch.Started(nodeid):
+            case session.Started(nodeid):
                 begin = begin or time.monotonic()
                 progress(nodeid.split("::", 1)[-1])
                 output = {"stdout": "", "stderr": ""}
-            case batch.Output(stream, data):
+            case session.Output(stream, data):
                 output[stream] += data.decode(errors="replace")
-            case batch.Reported(report):
+            case session.Reported(report):
                 test = results.tests[report["nodeid"]]
                 test.measured = report["facts"].get("measured") or test.measured
                 _note(test, report, verdict.of(report["outcome"], report["facts"], lesson, code, output["stderr"]))
                 test.output = output["stdout"] + output["stderr"]
                 test.printed = output["stdout"]
-            case batch.Uncollectable(report):
-                results.unreadable = reports.collect_text(report)
-            case batch.Died(nodeid, reason, lost):
+            case session.Uncollectable(report):
+                results.unreadable = collect_text(report)
+            case session.Died(nodeid, reason, lost):
                 results.tests[nodeid].verdict = (
                     Verdict("lab", text=reason) if lost else verdict.of_death(reason, lesson, code, output["stderr"])
                 )
                 results.tests[nodeid].output = output["stdout"] + output["stderr"]
-            case batch.Finished(nodeid):
+            case session.Finished(nodeid):
                 results.seconds = time.monotonic() - (begin or time.monotonic())
                 if until(results.tests[nodeid]):
                     return
+
+
+def collect_text(collect: dict[str, Any]) -> str:
+    """What a serialised collect report says."""
+    text = collect.get("longrepr")
+    if isinstance(text, dict):
+        text = text.get("longrepr") or (text.get("reprcrash") or {}).get("message")
+    return str(text)
 
 
 def _note(test: TestResult, report: dict[str, object], found: Verdict) -> None:

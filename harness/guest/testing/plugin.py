@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from harness.guest import LEARNERS_TEST
-from harness.guest.fixtures import eventually, kernel, loader, native, rng, trace, workload  # noqa: F401 - fixtures for the tests
-from harness.guest.leftovers import Leftovers
-from harness.guest.settings import SETTINGS, Settings
-from harness.guest.silence import Silence
-from harness.guest.witness import Witness
+from harness.guest.observing.capture import Witness
+from harness.guest.testing.fixtures import eventually, kernel, loader, native, rng, trace, workload  # noqa: F401 - fixtures for the tests
+from harness.guest.testing.leftovers import Leftovers
+from harness.guest.testing.no_events import Silence
+from harness.guest.testing.settings import SETTINGS, Settings
+from harness.protocol.names import LEARNERS_TEST
 
 FRAMES_MAX = 50
-GUEST_DIR = Path(__file__).resolve().parent.parent.parent
+GUEST_DIR = Path(__file__).resolve().parents[3]
 """Where the harness and pytest are; a traceback's frames from here are of no use to a learner."""
 
 

@@ -1,0 +1,1 @@
+"""pytest beside the learner's code."""

@@ -1,0 +1,8 @@
+"""Names that both ends use."""
+
+LOADER = "loader.py"
+"""The Python half of a lesson."""
+LEARNERS_TEST = "test_mine.py"
+"""The learner's own test of a lesson: written before the code that it tests, so it never blocks a step."""
+REFUSALS = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
+"""How BCC's exceptions begin where a program was refused (src/python/bcc/__init__.py, BCC 0.31)."""

@@ -1,1 +1,0 @@
-"""What a run in the lab said, sorted and put into words."""

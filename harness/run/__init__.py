@@ -1,0 +1,1 @@
+"""One run over one lesson, and what it said."""
