@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import socket
 
 import pytest
@@ -11,12 +10,7 @@ from harness.course import files
 from harness.errors import UsageError
 
 
-@pytest.fixture(autouse=True)
-def deadline():
-    """A read that blocks ends as a failure."""
-    signal.alarm(20)
-    yield
-    signal.alarm(0)
+pytestmark = pytest.mark.timeout(20)  # a read that blocks ends as a failure
 
 
 def fifo(path):

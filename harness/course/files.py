@@ -96,15 +96,15 @@ def load_toml(path: Path, known: Set[str]) -> dict[str, Any]:
         raise UsageError(f"{path}: nested too deeply") from error
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
-    check_keys(path, data, known)
+    check_keys(str(path), data, known)
     return data
 
 
-def check_keys(path: Path, table: dict[str, Any], known: Set[str]) -> None:
-    """UsageError for a key of a table in the file `path` that is not `known`."""
+def check_keys(place: str, table: dict[str, Any], known: Set[str]) -> None:
+    """UsageError for a key that is not `known` of the table at `place`."""
     for key in table:
         if key not in known:
-            raise UsageError(f"{path}: unknown key {key!r} (known: {', '.join(sorted(known))})")
+            raise UsageError(f"{place}: unknown key {key!r} (known: {', '.join(sorted(known))})")
 
 
 def write(path: Path, data: bytes) -> None:
