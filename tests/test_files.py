@@ -9,7 +9,6 @@ import pytest
 from harness.course import files
 from harness.errors import UsageError
 
-
 pytestmark = pytest.mark.timeout(20)  # a read that blocks ends as a failure
 
 
