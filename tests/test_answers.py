@@ -3,7 +3,7 @@
 import pytest
 
 from harness.authoring import answers
-from harness.course import catalog
+from harness.course.catalog import Course
 
 TOML = """\
 title = "x"
@@ -45,13 +45,13 @@ def lessons(tmp_path):
         (tmp_path / "solutions/92-two/loader.py").write_text(f"def other():\n    {given or 'pass'}\n")
         (tmp_path / "docs").mkdir()
         (tmp_path / "docs/91-one.md").write_text(page)
-        return catalog.lessons(tmp_path)
+        return Course.load(tmp_path)
 
     return make
 
 
 def test_an_answer_is_its_lines_but_for_what_is_trivial_or_given(lessons):
-    assert list(answers.lines(lessons()[0])) == [
+    assert list(answers.lines(lessons().lessons[0])) == [
         'value = bpf["counts"][key]',
         "for row in table",
         "total += row.value",
@@ -60,16 +60,17 @@ def test_an_answer_is_its_lines_but_for_what_is_trivial_or_given(lessons):
 
 
 def test_a_later_stub_that_holds_an_answer_is_named_by_line(lessons):
-    one, two = lessons(given="total  +=  row.value")
-    found = [str(leak) for leak in answers.in_stub(two, [one, two])]
+    course = lessons(given="total  +=  row.value")
+    one, two = course
+    found = [str(leak) for leak in answers.in_stub(two, course)]
     assert found == ["lessons/92-two/loader.py:2 holds `total += row.value`, of 91-one TODO 1"]
-    assert answers.in_stub(one, [one, two]) == []
+    assert answers.in_stub(one, course) == []
 
 
 @pytest.mark.parametrize("given", ["", "return None", "if value is None:", "total += row.values"])
 def test_a_later_stub_may_hold_what_is_nobodys_answer(lessons, given):
-    one, two = lessons(given=given)
-    assert answers.in_stub(two, [one, two]) == []
+    course = lessons(given=given)
+    assert answers.in_stub(course.lessons[1], course) == []
 
 
 def test_a_hint_and_a_page_that_hold_an_answer_are_named(lessons):

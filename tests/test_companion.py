@@ -286,7 +286,7 @@ def test_reset_keeps_the_learners_files_and_undo_brings_them_back(lesson):
 WRITER = """
 import sys
 from pathlib import Path
-from harness.course import catalog
+from harness.course import catalog, files
 from harness.learner import progress, reset
 lesson = catalog.load(Path(sys.argv[1]))
 number = int(sys.argv[2])
@@ -297,7 +297,7 @@ while True:
     progress.note_check(lesson, "red" * 2000, number, "now")
     tell("noted")
     for name in lesson.edited:
-        progress.write_atomically(lesson.folder() / name, b"%s %d " % (name.encode(), number) * 5000)
+        files.write(lesson.folder() / name, b"%s %d " % (name.encode(), number) * 5000)
     tell("written")
     reset.reset(lesson)
     tell("reset")

@@ -1,11 +1,13 @@
 """The page that `workbook report` writes: right, whole, and safe whatever stands in the files it is made of."""
 
+import base64
 import html.parser
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -133,10 +135,118 @@ def test_what_cannot_be_shown_is_named(lesson, tmp_path):
     (artefacts.home(lesson) / "e.txt").symlink_to("/etc/passwd")
     shown = [exhibit.text.splitlines()[-1] for exhibit in htmlreport.exhibits(artefacts.home(lesson))]
     assert shown == [
-        "a.folded cannot be drawn: line 1 does not end with a blank and a number",
-        "larger than 2 MiB, not shown",
+        "not shown: a.folded is neither folded stacks nor a sampled speedscope profile: "
+        "line 1 does not end with a blank and a number",
+        "not shown: b.png is larger than 2 MiB",
         "… 3 lines more",
     ]
+
+
+def shown(lesson):
+    """File or title → exhibit."""
+    return {exhibit.title: exhibit for exhibit in htmlreport.exhibits(artefacts.home(lesson))}
+
+
+def of_names(*names, weight=1, samples=None):
+    """A speedscope file of one stack."""
+    frames = [{"name": name} for name in names]
+    profile = {"type": "sampled", "unit": "none", "samples": samples or [list(range(len(names)))], "weights": [weight]}
+    return json.dumps({"shared": {"frames": frames}, "profiles": [profile]})
+
+
+HOSTILE = {
+    "names that are numbers": of_names(1, 2),
+    "names that are lists": of_names([], {}),
+    "a weight without end": of_names("a", weight=0).replace("[0]", "[1e999]"),
+    "a weight that is no number": of_names("a", weight=0).replace("[0]", "[NaN]"),
+    "a weight below zero": of_names("a", weight=-1),
+    "a weight of text": of_names("a", weight="1"),
+    "a weight of 4,000 digits": "a " + "9" * 4000,
+    "a weight of 5,000 digits": "a " + "9" * 5000,
+    "a superscript for a number": "a ²",
+    "a frame below zero": of_names("a", samples=[[-1]]),
+    "a frame beyond the last": of_names("a", samples=[[1]]),
+    "a frame that is a name": of_names("a", samples=["a"]),
+    "100,000 brackets": '{"shared":' + "[" * 100_000,
+    "no text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_profile_is_passed_over_by_name(lesson, kind):
+    made(lesson, "evil.folded", HOSTILE[kind])
+    made(lesson, "notes.txt", "mine")
+    assert shown(lesson)["evil.folded"].text.startswith("not shown: evil.folded ")
+    assert shown(lesson)["notes.txt"].text == "mine"
+
+
+HARD = {
+    "3,000 frames": ";".join(f"f{number}" for number in range(3000)) + " 1",
+    "a frame of 5 MB": "a;" + "x" * 5_000_000 + " 1",
+    "a sample without frames": of_names(samples=[[]]),
+    "half a surrogate pair": of_names("\ud800"),
+    "the smallest weight": of_names("a", weight=5e-324),
+    "the largest weight": of_names("a", weight=1e18),
+    "100,000 names": "\n".join(f"main;f{number}_{'x' * 30} 1" for number in range(100_000)),
+    "1,000,000 frames": ("a;" * 250 + "b 1\n") * 4000,
+    "wide and deep": "\n".join(";".join(f"f{number}" for _ in range(300)) + " 1" for number in range(3900)),
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_a_hard_profile_is_drawn_small(lesson, kind):
+    made(lesson, "hard.folded", HARD[kind])
+    [exhibit] = shown(lesson).values()
+    assert exhibit.picture.startswith("data:image/svg+xml;base64,"), exhibit.text
+    picture = base64.b64decode(exhibit.picture.partition(",")[2])
+    assert len(picture) < htmlreport.PICTURE_MAX
+    boxes = [box for box in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}rect") if box.get("x")]
+    assert all(0 <= float(box.get(name)) <= 10_000 for box in boxes for name in ("x", "y", "width"))
+    assert len(boxes) >= 1
+    assert len(htmlreport.page([lesson], "2026-01-02")) < 2 * htmlreport.PICTURE_MAX
+
+
+@pytest.mark.parametrize("name", ["evil.svg", "evil.html", "evil.xhtml"])
+def test_active_content_is_named_and_not_shown(lesson, name):
+    made(lesson, name, "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+    assert shown(lesson)[name] == htmlreport.Exhibit(
+        name, text=f"not shown: a file of the kind .{name.split('.')[1]} could run scripts"
+    )
+    assert "alert" not in htmlreport.page([lesson], "2026-01-02")
+
+
+def test_a_page_has_a_largest_size(lesson, monkeypatch):
+    monkeypatch.setattr(htmlreport, "PAGE_MAX", 5000)
+    for number in range(3):
+        made(lesson, f"{number}.png", bytes(3000))
+    made(lesson, "3.txt", "x" * 100_000)
+    text = htmlreport.page([lesson], "2026-01-02")
+    assert text.count("data:image/png") == 1
+    assert text.count("not shown: the page is large enough") == 2
+    assert f"{'x' * htmlreport.COLUMNS_MAX}…" in text
+
+
+def test_a_lesson_shows_so_many_files(lesson):
+    for number in range(htmlreport.FILES_MAX + 3):
+        made(lesson, f"{number:03}.txt", "x")
+    assert shown(lesson)["More files"].text == "3 more files are not shown"
+
+
+def test_a_fault_of_one_file_leaves_the_others(lesson, monkeypatch):
+    def fail(path):
+        raise MemoryError
+
+    monkeypatch.setattr(htmlreport, "_flame_graph", fail)
+    made(lesson, "a.folded", "a 1")
+    made(lesson, "b.txt", "mine")
+    assert [exhibit.text for exhibit in shown(lesson).values()] == ["not shown: MemoryError", "mine"]
+
+
+def test_words_that_utf_8_cannot_hold_do_not_end_the_page(course, lesson):
+    made(lesson, os.fsdecode(b"\xff.txt"), "mine")
+    entry = {"was_done": True, "done_at": "\ud800"}
+    (progress.folder(course.root) / "progress.json").write_text(json.dumps({"lessons": {"small": entry}}))
+    assert "mine" in htmlreport.page([lesson], "2026-01-02").encode().decode()
 
 
 def workbook(root, *arguments):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from harness.authoring import teaching
-from harness.course import catalog
+from harness.course.catalog import Course
 
-TOML = 'title = "x"\ntopic = "x"\nteaches = {teaches}\nneeds = []\nstep = []\n'
+TOML = 'title = "x"\ntopic = "x"\nteaches = {teaches}\nneeds = []\n[[step]]\ntitle = "x"\nhints = []\n'
 LOADER = """\
 from bcc import BPF
 bpf = BPF(src_file="x.bpf.c")
@@ -41,7 +41,7 @@ def lessons(tmp_path):
                 folder.mkdir(parents=True)
             (tmp_path / "lessons" / name / "lesson.toml").write_text(TOML.format(teaches=teaches))
             (tmp_path / "solutions" / name / "loader.py").write_text(LOADER)
-        return catalog.lessons(tmp_path)
+        return Course.load(tmp_path)
 
     return make
 
@@ -75,14 +75,14 @@ def test_what_may_be_anybodys_is_passed_over(text):
 
 
 def test_a_name_is_taught_by_its_lesson_or_an_earlier_one(lessons):
-    one, two = lessons(["BPF.attach_kprobe"], [])
-    assert teaching.untaught(one, [one, two]) == []
-    assert teaching.untaught(two, [one, two]) == []
+    course = lessons(["BPF.attach_kprobe"], [])
+    assert [teaching.untaught(lesson, course) for lesson in course] == [[], []]
 
 
 def test_a_name_that_only_a_later_lesson_teaches_is_found_by_line(lessons):
-    one, two = lessons([], ["BPF.attach_kprobe"])
-    assert [(use.name, use.path.name, use.line) for use in teaching.untaught(one, [one, two])] == [
+    course = lessons([], ["BPF.attach_kprobe"])
+    found = teaching.untaught(course.lessons[0], course)
+    assert [(use.name, use.path.name, use.line) for use in found] == [
         ("BPF", "loader.py", 1),
         ("BPF.attach_kprobe", "loader.py", 3),
     ]

@@ -7,11 +7,11 @@ lines) is nobody's answer, and neither is what the lesson's own stub gives.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.course import stubs
-from harness.course.catalog import Lesson
+from harness.course import files, stubs
+from harness.course.catalog import Course, Lesson
 
 SHORT = 12
 """Characters; a line with fewer could stand anywhere."""
@@ -41,7 +41,7 @@ def lines(lesson: Lesson) -> dict[str, str]:
     given = {normal(line) for text in stubs.stubs(lesson).values() for line in text.splitlines()}
     found: dict[str, str] = {}
     for name in lesson.edited:
-        for number, line in _inside((lesson.folder("solutions") / name).read_text()):
+        for number, line in _inside(files.read_text(lesson.folder("solutions") / name)):
             answer = normal(line)
             if len(answer) >= SHORT and not ANYWHERE.fullmatch(answer) and answer not in given:
                 found.setdefault(answer, f"{lesson.name} TODO {number}")
@@ -59,12 +59,11 @@ def _inside(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def in_stub(lesson: Lesson, lessons: Iterable[Lesson]) -> list[Leak]:
+def in_stub(lesson: Lesson, course: Course) -> list[Leak]:
     """Lines of the stub that were an answer in an earlier lesson."""
     earlier: dict[str, str] = {}
-    for other in lessons:
-        if other.number < lesson.number:
-            earlier |= lines(other)
+    for other in course.earlier(lesson):
+        earlier |= lines(other)
     found = []
     for name, text in stubs.stubs(lesson).items():
         for number, line in enumerate(text.splitlines(), 1):
@@ -78,7 +77,7 @@ def in_words(lesson: Lesson) -> list[Leak]:
     """Hints, and parts of the page, that hold a line of the lesson's own answers."""
     own = lines(lesson)
     texts = {f"hint {i} of step {s.number}": hint for s in lesson.steps for i, hint in enumerate(s.hints, 1)}
-    if lesson.page.exists():
-        texts[str(lesson.page.relative_to(lesson.root))] = lesson.page.read_text()
+    if files.exists(lesson.page):
+        texts[str(lesson.page.relative_to(lesson.root))] = files.read_text(lesson.page)
     spaced = {place: " ".join(text.split()) for place, text in texts.items()}
     return [Leak(place, answer, own[answer]) for place, text in spaced.items() for answer in own if answer in text]

@@ -17,11 +17,12 @@ import shlex
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.authoring import transcripts
+from harness.course import files
 from harness.course.catalog import Lesson
 from harness.errors import LabError, UsageError
 
@@ -74,9 +75,9 @@ def _short(page: Path) -> str:
 
 def blocks(page: Path) -> list[Block]:
     """All directives of `page`; UsageError names the line of one that cannot be understood."""
-    if not page.exists():
+    if not files.exists(page):
         raise UsageError(f"{_short(page)}: there is no such page")
-    lines = page.read_text().splitlines()
+    lines = _lines_of(page)
     found = []
     fence = ""
     for index, line in enumerate(lines):
@@ -87,6 +88,14 @@ def blocks(page: Path) -> list[Block]:
         elif opens := FENCE.match(line):
             fence = opens[1]
     return found
+
+
+def _lines_of(page: Path) -> list[str]:
+    """The page's lines; not one byte of a page that is rewritten may be replaced."""
+    try:
+        return files.read(page).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{_short(page)}: not valid UTF-8 (byte {error.start})") from error
 
 
 def _block(page: Path, lines: list[str], index: int, match: re.Match[str]) -> Block:
@@ -121,7 +130,7 @@ def code(root: Path, block: Block) -> str:
     path = root / name
     if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"{block.place}: there is no file {name}")
-    lines = path.read_text().splitlines()
+    lines = files.read_text(path).splitlines()
     if region:
         lines = _region(lines, region, block.place, name)
     shown = [line for line in lines if not REGION.fullmatch(line) and not ENDREGION.fullmatch(line)]
@@ -178,7 +187,7 @@ def transcript(root: Path, block: Block) -> str:
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
-def table(lessons: list[Lesson]) -> str:
+def table(lessons: Iterable[Lesson]) -> str:
     """The lessons, what each is about, the BCC names that it teaches."""
     rows = ["| lesson | what it is about | BCC names that it teaches |", "|---|---|---|"]
     for lesson in lessons:
@@ -198,7 +207,7 @@ class Change:
         return f"{self.block.place}: {self.block.kind} {self.block.argument}".rstrip()
 
 
-def changes(page: Path, root: Path, lessons: list[Lesson], kinds: tuple[str, ...]) -> Iterator[Change]:
+def changes(page: Path, root: Path, lessons: Iterable[Lesson], kinds: tuple[str, ...]) -> Iterator[Change]:
     """The blocks of `page`, of these kinds only, that differ from their files, runs, or lessons."""
     now: dict[str, Callable[[Block], str]] = {
         "code": lambda block: code(root, block),
@@ -221,12 +230,10 @@ def _is_same(block: Block, wanted: str) -> bool:
 
 def rewrite(page: Path, found: list[Change]) -> None:
     """Put what is wanted into the page, all at once."""
-    lines = page.read_text().splitlines()
+    lines = _lines_of(page)
     for change in sorted(found, key=lambda change: change.block.begin, reverse=True):
         lines[change.block.begin : change.block.end] = _lines(change)
-    new = page.with_name(f".{page.name}.new")
-    new.write_text("\n".join(lines) + "\n")
-    new.replace(page)
+    files.write(page, "\n".join(lines).encode() + b"\n")
 
 
 def _lines(change: Change) -> list[str]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.authoring import answers, teaching
-from harness.course import catalog, mutants, stubs
-from harness.course.catalog import Lesson
+from harness.course import files, mutants, stubs
+from harness.course.catalog import Course, Lesson
 from harness.errors import UsageError
 
 HINT_LEVELS = 3
@@ -49,19 +49,19 @@ def check_files(lesson: Lesson) -> list[Finding]:
         )
         for name, text in stubs.stubs(lesson).items()
     ]
-    found += _words(lesson, catalog.lessons(lesson.root))
+    found += _words(lesson, Course.load(lesson.root))
     return found
 
 
-def _words(lesson: Lesson, lessons: list[Lesson]) -> Iterator[Finding]:
+def _words(lesson: Lesson, course: Course) -> Iterator[Finding]:
     """What a lesson says: only names that were taught, nothing of an answer, code that is the files'."""
     untaught = [
-        f"{use.name} ({use.path.relative_to(lesson.root)}:{use.line})" for use in teaching.untaught(lesson, lessons)
+        f"{use.name} ({use.path.relative_to(lesson.root)}:{use.line})" for use in teaching.untaught(lesson, course)
     ]
     yield Finding(lesson.name, "every BCC name was taught by then", not untaught, ", ".join(untaught))
     unused = teaching.unused(lesson)
     yield Finding(lesson.name, "every taught name is used", not unused, ", ".join(unused))
-    leaks = [str(leak) for leak in answers.in_stub(lesson, lessons)]
+    leaks = [str(leak) for leak in answers.in_stub(lesson, course)]
     yield Finding(lesson.name, "no earlier answer stands in a stub", not leaks, "; ".join(leaks))
     leaks = [str(leak) for leak in answers.in_words(lesson)]
     yield Finding(lesson.name, "no answer stands in a hint or the page", not leaks, "; ".join(leaks))
@@ -117,7 +117,7 @@ def _tracked(folder: Path) -> list[Path]:
 def _is_committed(path: Path, text: str) -> bool:
     """Whether the file is `text`, or git has known such a version: a learner may have gone on from it."""
     data = text.encode()
-    if path.exists() and path.read_bytes() == data:
+    if files.exists(path) and files.read(path) == data:
         return True
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
     return subprocess.run(["git", "cat-file", "-e", blob], cwd=path.parent, capture_output=True).returncode == 0

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.authoring.parts import Finding
-from harness.course import mutants, stubs
+from harness.course import files, mutants, stubs
 from harness.course.catalog import Lesson, Step
 from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
@@ -122,7 +122,7 @@ def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
 
 def _oracle(lesson: Lesson, lab: Lab) -> Finding:
     """The reference agrees with an independent witness; the numbers of both are shown."""
-    travels = {path: path.read_bytes() for path in (lesson.oracle, *lesson.oracle.parent.glob("*.c"))}
+    travels = {path: files.read(path) for path in (lesson.oracle, *lesson.oracle.parent.glob("*.c"))}
     results = outcome.run(lab, lesson, payload.batch(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
     printed = [line.strip() for test in results.tests.values() for line in test.printed.splitlines() if line.strip()]
     ok = results.green and bool(printed)
@@ -169,7 +169,7 @@ def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) 
     replaced = {}
     for name in lesson.edited:
         path = lesson.folder("solutions") / name
-        replaced[path] = stubs.stub_of(path.read_text(), path, only=step.number).encode()
+        replaced[path] = stubs.stub_of(files.read_text(path), path, only=step.number).encode()
     wanted = tuple(_own_and_the_first_of_earlier(reference.result(), step.number))
     request = payload.batch(lesson, "solutions", replaced=replaced, tests=(lesson.tests,), wanted=wanted)
     results = outcome.run(lab, lesson, request, until=lambda test: test.verdict.kind != "done")
@@ -196,7 +196,7 @@ def _own_test(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Fin
     before = [t for t in reference.result().tests.values() if outcome.is_mine(t.nodeid)]
     if not before or any(t.verdict.kind != "done" for t in before):
         return Finding(lesson.name, what, False, "it is not green on the reference")
-    mine = (lesson.folder("solutions") / LEARNERS_TEST).read_bytes()
+    mine = files.read(lesson.folder("solutions") / LEARNERS_TEST)
     found = judge.judge(lab, lesson, step, mine, runs=judge.REFERENCE_RUNS - 1)
     return Finding(lesson.name, what, found.catches, found.why_not)
 

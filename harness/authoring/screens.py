@@ -25,7 +25,8 @@ from rich.text import Text
 from rich._export_format import CONSOLE_SVG_FORMAT  # isort: skip
 
 from harness.authoring import transcripts
-from harness.course import catalog, stubs
+from harness.course import files, stubs
+from harness.course.catalog import Course
 from harness.errors import LabError, SetupError, UsageError
 
 FOLDER = Path("docs/screens")
@@ -59,7 +60,7 @@ def _write_all(number: str) -> Callable[[Path], None]:
     """The learner has written what the reference has."""
 
     def write(root: Path) -> None:
-        lesson = catalog.pick(catalog.lessons(root), number)
+        lesson = Course.load(root).pick(number)
         for name in lesson.edited:
             shutil.copy(lesson.folder("solutions") / name, lesson.folder() / name)
 
@@ -70,10 +71,10 @@ def _write_but(number: str, hole: int) -> Callable[[Path], None]:
     """The learner has written all but one step."""
 
     def write(root: Path) -> None:
-        lesson = catalog.pick(catalog.lessons(root), number)
+        lesson = Course.load(root).pick(number)
         for name in lesson.edited:
             source = lesson.folder("solutions") / name
-            (lesson.folder() / name).write_text(stubs.stub_of(source.read_text(), source, only=hole))
+            (lesson.folder() / name).write_text(stubs.stub_of(files.read_text(source), source, only=hole))
 
     return write
 

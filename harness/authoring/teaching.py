@@ -10,12 +10,13 @@ from __future__ import annotations
 import ast
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from harness.course.catalog import Lesson
+from harness.course import files
+from harness.course.catalog import Course, Lesson
 
 STUBS = Path(__file__).resolve().parents[2] / "typings" / "bcc" / "__init__.pyi"
 CLASSES = ("BPF", "Table", "USDT")
@@ -45,7 +46,7 @@ def uses(lesson: Lesson) -> list[Use]:
     for name in lesson.edited:
         path = lesson.folder("solutions") / name
         names = in_c if path.suffix == ".c" else in_python
-        found += [Use(used, path, line) for used, line in names(path.read_text())]
+        found += [Use(used, path, line) for used, line in names(files.read_text(path))]
     return found
 
 
@@ -115,9 +116,9 @@ def methods() -> dict[str, str]:
     }
 
 
-def untaught(lesson: Lesson, lessons: Iterable[Lesson]) -> list[Use]:
+def untaught(lesson: Lesson, course: Course) -> list[Use]:
     """The first use of each name that neither `lesson` nor one before it teaches."""
-    taught = {name for other in lessons if other.number <= lesson.number for name in other.teaches}
+    taught = {name for other in (*course.earlier(lesson), lesson) for name in other.teaches}
     taught |= {name.partition(".")[0] for name in taught}
     first: dict[str, Use] = {}
     for use in uses(lesson):
@@ -129,6 +130,6 @@ def untaught(lesson: Lesson, lessons: Iterable[Lesson]) -> list[Use]:
 def unused(lesson: Lesson) -> list[str]:
     """Names that `lesson` claims to teach and that stand in none of its solution, tests and page."""
     paths = [lesson.folder("solutions") / name for name in lesson.edited]
-    paths += [*lesson.folder().glob("test_*.py"), *([lesson.page] if lesson.page.exists() else [])]
-    words = {word for path in paths for word in re.findall(r"\w+", path.read_text())}
+    paths += [*lesson.folder().glob("test_*.py"), *([lesson.page] if files.exists(lesson.page) else [])]
+    words = {word for path in paths for word in re.findall(r"\w+", files.read_text(path))}
     return [name for name in lesson.teaches if name.rpartition(".")[2] not in words]

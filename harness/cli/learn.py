@@ -271,13 +271,13 @@ def flamegraph(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="by default beside the profile")] = None,
 ) -> None:
     """Draw a profile of lesson 07 as a flame graph: one SVG that a browser opens."""
+    from harness.course import files
     from harness.learner import flamegraph as drawing
-    from harness.learner import progress
 
     target = output or profile.with_suffix(".svg")
     picture = drawing.svg(drawing.read(profile), profile.name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    progress.write_atomically(target, picture.encode())
+    files.write(target, picture.encode())
     out().print(Text(str(target)))
 
 

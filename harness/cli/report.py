@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from harness.cli.shared import out, root
-from harness.course import catalog
+from harness.course import catalog, files
 
 app = typer.Typer()
 
@@ -27,5 +27,5 @@ def report(
     target = output or progress.folder(root()) / "report.html"
     text = htmlreport.page(catalog.lessons(root()), time.strftime("%Y-%m-%d"))
     target.parent.mkdir(parents=True, exist_ok=True)
-    progress.write_atomically(target, text.encode())
+    files.write(target, text.encode())
     out().print(Text(str(target)))

@@ -16,7 +16,7 @@ def author_screens(
 ) -> None:
     """Take the pictures in docs/screens anew, from real runs (one needs chromium). --check exits 1 on a difference."""
     from harness.authoring import screens
-    from harness.learner import progress
+    from harness.course import files
 
     differ = 0
     with telling(err()) as say:
@@ -28,6 +28,6 @@ def author_screens(
                 out().print(Text(f"{shot.path} says something else now"))
             if not only_check:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                progress.write_atomically(path, shot.content)
+                files.write(path, shot.content)
                 out().print(Text(str(shot.path)))
     raise typer.Exit(1 if differ else 0)

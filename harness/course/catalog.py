@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from harness.course import files
+from harness.course.tables import Table
 from harness.errors import UsageError
 
-FOLDER = re.compile(r"(\d\d)-([a-z0-9-]+)")
+FOLDER = re.compile(r"([0-9]{2})-([a-z0-9-]+)")
 KEYS = {"title", "topic", "teaches", "needs", "demo", "step"}
 STEP_KEYS = {"title", "hints", "mutant"}
 EDITED = ("loader.py", "{stem}.bpf.c", "test_mine.py")
@@ -60,7 +61,7 @@ class Lesson:
     def edited(self) -> tuple[str, ...]:
         """Names of the files that the learner edits and the reference completes."""
         names = [name.format(stem=self.stem) for name in EDITED]
-        return tuple(name for name in names if (self.folder("solutions") / name).exists())
+        return tuple(name for name in names if files.exists(self.folder("solutions") / name))
 
     @property
     def program(self) -> Path:
@@ -97,56 +98,88 @@ def find_root(start: Path) -> Path:
     raise UsageError("this is not a checkout of the workbook", remedy="cd into it")
 
 
-def lessons(root: Path) -> list[Lesson]:
-    """All lessons, by number. UsageError names the first lesson.toml that is wrong."""
-    return [load(path.parent) for path in sorted(root.glob("lessons/*/lesson.toml"))]
+@dataclass(frozen=True)
+class Course:
+    """All lessons of a checkout, in their order."""
+
+    root: Path
+    lessons: tuple[Lesson, ...]
+
+    @classmethod
+    def load(cls, root: Path) -> Course:
+        """The course in `root`; UsageError names the first lesson.toml that is wrong."""
+        folders = sorted(path for path in (root / "lessons").glob("*") if files.exists(path / "lesson.toml"))
+        return cls(root, tuple(load(folder) for folder in folders))
+
+    def __iter__(self) -> Iterator[Lesson]:
+        return iter(self.lessons)
+
+    def __len__(self) -> int:
+        return len(self.lessons)
+
+    def index(self, lesson: Lesson) -> int:
+        """Where `lesson` comes, from 0; UsageError where it is not of this course."""
+        for index, one in enumerate(self.lessons):
+            if one.name == lesson.name:
+                return index
+        raise UsageError(f"{lesson.name} is not a lesson of this course", remedy="workbook list")
+
+    def earlier(self, lesson: Lesson) -> tuple[Lesson, ...]:
+        """All lessons before `lesson`, in their order."""
+        return self.lessons[: self.index(lesson)]
+
+    def before(self, lesson: Lesson) -> Lesson | None:
+        """The lesson before `lesson`; None for the first."""
+        return next(reversed(self.earlier(lesson)), None)
+
+    def after(self, lesson: Lesson) -> Lesson | None:
+        """The lesson after `lesson`; None for the last."""
+        return next(iter(self.lessons[self.index(lesson) + 1 :]), None)
+
+    def pick(self, wanted: str) -> Lesson:
+        """The lesson named by number (3, 03), slug, folder or topic; UsageError lists what there is."""
+        number = wanted.zfill(2)
+        exact = [x for x in self if wanted in (x.slug, x.name, x.topic) or x.number == number]
+        partly = exact or [x for x in self if wanted.lower() in f"{x.name} {x.topic} {x.title}".lower()]
+        if len(partly) == 1:
+            return partly[0]
+        names = ", ".join(x.name for x in partly or self)
+        problem = "names more than one lesson" if partly else "names no lesson"
+        raise UsageError(f"{wanted!r} {problem}: {names}", remedy="workbook list")
 
 
 def load(folder: Path) -> Lesson:
-    """The lesson in `folder`."""
+    """The lesson in `folder`; UsageError says what is wrong with its name or its lesson.toml."""
     match = FOLDER.fullmatch(folder.name)
-    path = folder / "lesson.toml"
     if match is None:
         raise UsageError(f"{folder}: a lesson's folder is named NN-slug")
-    try:
-        data = tomllib.loads(path.read_text())
-        _check_keys(data, KEYS)
-        steps = tuple(_step(number, entry) for number, entry in enumerate(data["step"], 1))
-        return Lesson(
-            root=folder.parent.parent,
-            number=match[1],
-            slug=match[2],
-            title=data["title"],
-            topic=data["topic"],
-            teaches=tuple(data["teaches"]),
-            needs=tuple(data["needs"]),
-            steps=steps,
-            demo=tuple(data.get("demo", ())),
-        )
-    except KeyError as error:
-        raise UsageError(f"{path}: {error.args[0]!r} is missing") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    table = Table.load(folder / "lesson.toml", KEYS)
+    steps = tuple(_step(number, entry) for number, entry in enumerate(table.tables("step", STEP_KEYS), 1))
+    if not steps:
+        raise table.wrong("there is no step")
+    return Lesson(
+        root=folder.parent.parent,
+        number=match[1],
+        slug=match[2],
+        title=table.line("title"),
+        topic=table.line("topic"),
+        teaches=table.lines("teaches"),
+        needs=table.lines("needs"),
+        steps=steps,
+        demo=table.lines("demo") if table.has("demo") else (),
+    )
 
 
-def _step(number: int, entry: dict[str, Any]) -> Step:
-    _check_keys(entry, STEP_KEYS)
-    return Step(number, entry["title"], tuple(entry["hints"]), entry.get("mutant"))
+def _step(number: int, table: Table) -> Step:
+    mutant = table.line("mutant") if table.has("mutant") else None
+    return Step(number, table.line("title"), table.lines("hints"), mutant)
 
 
-def _check_keys(data: dict[str, Any], known: set[str]) -> None:
-    for key in data:
-        if key not in known:
-            raise ValueError(f"unknown key {key!r} (known: {', '.join(sorted(known))})")
+def lessons(root: Path) -> list[Lesson]:
+    """All lessons, by number."""
+    return list(Course.load(root))
 
 
 def pick(found: list[Lesson], wanted: str) -> Lesson:
-    """The lesson named by number (3, 03), slug, folder or topic; UsageError lists what there is."""
-    number = wanted.zfill(2)
-    exact = [x for x in found if wanted in (x.slug, x.name, x.topic) or x.number == number]
-    partly = exact or [x for x in found if wanted.lower() in f"{x.name} {x.topic} {x.title}".lower()]
-    if len(partly) == 1:
-        return partly[0]
-    names = ", ".join(x.name for x in partly or found)
-    problem = "names more than one lesson" if partly else "names no lesson"
-    raise UsageError(f"{wanted!r} {problem}: {names}", remedy="workbook list")
+    """The lesson of `found` named so."""
+    return Course(Path(), tuple(found)).pick(wanted)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from harness.course import files
 from harness.course.catalog import Lesson
+from harness.course.tables import Table
 from harness.errors import UsageError
 
 KEYS = {"name", "file", "find", "replace", "edit", "misconception", "killed_by", "alone"}
@@ -38,15 +38,9 @@ class Mutant:
 
 def load(lesson: Lesson) -> list[Mutant]:
     """The mutants of `lesson`; UsageError names what is wrong in the file."""
-    path = lesson.mutants
-    if not path.exists():
+    if not files.exists(lesson.mutants):
         return []
-    try:
-        return [_mutant(entry) for entry in tomllib.loads(path.read_text())["mutant"]]
-    except KeyError as error:
-        raise UsageError(f"{path}: {error.args[0]!r} is missing") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from error
+    return [_mutant(lesson, entry) for entry in Table.load(lesson.mutants, {"mutant"}).tables("mutant", KEYS)]
 
 
 def steps_of_tests(lesson: Lesson) -> dict[str, int]:
@@ -61,18 +55,22 @@ def steps_of_tests(lesson: Lesson) -> dict[str, int]:
     }
 
 
-def _mutant(entry: dict[str, Any]) -> Mutant:
-    for key in entry:
-        if key not in KEYS:
-            raise ValueError(f"unknown key {key!r} in mutant {entry.get('name')!r}")
-    edits = entry.get("edit") or [{key: entry[key] for key in EDIT_KEYS}]
+def _mutant(lesson: Lesson, table: Table) -> Mutant:
+    edits = table.tables("edit", EDIT_KEYS) if table.has("edit") else [table]
     return Mutant(
-        name=entry["name"],
-        edits=tuple(Edit(e["file"], e["find"], e["replace"]) for e in edits),
-        misconception=entry["misconception"],
-        killed_by=entry["killed_by"],
-        alone=entry.get("alone", False),
+        name=table.line("name"),
+        edits=tuple(_edit(lesson, edit) for edit in edits),
+        misconception=table.line("misconception"),
+        killed_by=table.line("killed_by"),
+        alone=table.flag("alone"),
     )
+
+
+def _edit(lesson: Lesson, table: Table) -> Edit:
+    """One replacement; a path out of the solution's folder is not one of its files."""
+    if (name := table.line("file")) not in lesson.edited:
+        raise table.wrong(f"{name!r} is not one of the solution's files ({', '.join(lesson.edited)})")
+    return Edit(name, table.text("find"), table.text("replace"))
 
 
 def apply(mutant: Mutant, lesson: Lesson) -> dict[Path, bytes]:
@@ -80,9 +78,7 @@ def apply(mutant: Mutant, lesson: Lesson) -> dict[Path, bytes]:
     changed: dict[Path, str] = {}
     for edit in mutant.edits:
         path = lesson.folder("solutions") / edit.file
-        if not path.is_file():
-            raise UsageError(f"{lesson.mutants}: mutant {mutant.name!r} changes {edit.file}, which does not exist")
-        text = changed.get(path) or path.read_text()
+        text = changed[path] if path in changed else files.read_text(path)
         if (count := text.count(edit.find)) != 1:
             raise UsageError(
                 f"{lesson.mutants}: mutant {mutant.name!r} finds its text {count} times in {edit.file}, not once"

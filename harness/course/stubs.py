@@ -14,14 +14,18 @@ ended with a return, `return 0;`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course.catalog import Lesson
+from harness.course.files import exists, read, read_text
 from harness.errors import UsageError
 
-BEGIN = re.compile(r"^(?P<indent>\s*)(?P<comment>#|//) TODO (?P<number>\d+): (?P<text>.+)$")
-END = re.compile(r"^\s*(?:#|//) end of TODO (?P<number>\d+)$")
+BEGIN = re.compile(r"^(?P<indent>\s*)(?P<comment>#|//) TODO (?P<number>[0-9]{1,3}): (?P<text>.+)$")
+END = re.compile(r"^\s*(?:#|//) end of TODO (?P<number>[0-9]{1,3})$")
+HOLE = re.compile(r'(?:// |NotImplementedError\(")TODO (?P<number>[0-9]{1,3}): (?P<text>.*?)(?:"\))?$')
+"""How a TODO stands in a stub."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +83,20 @@ def _hole(begin: re.Match[str], region: list[str]) -> list[str]:
 
 def stubs(lesson: Lesson) -> dict[str, str]:
     """File name → stub, for each file that the learner edits."""
-    found = {}
-    for name in lesson.edited:
-        path = lesson.folder("solutions") / name
-        found[name] = stub_of(path.read_text(), path)
-    return found
+    paths = [lesson.folder("solutions") / name for name in lesson.edited]
+    return {path.name: stub_of(read_text(path), path) for path in paths}
 
 
 def holes(lesson: Lesson) -> list[Hole]:
     """The holes of the lesson's stubs, in the order of their numbers; each at its place in the stub."""
-    found = []
-    for name, text in stubs(lesson).items():
-        for number, line in enumerate(text.splitlines(), 1):
-            match = re.search(r'(?:// |NotImplementedError\(")TODO (\d+): (.*?)(?:"\))?$', line)
-            if match:
-                found.append(Hole(int(match[1]), match[2], lesson.folder() / name, number))
+    found = [hole for name, text in stubs(lesson).items() for hole in _holes_of(text, lesson.folder() / name)]
     return sorted(found, key=lambda hole: hole.number)
+
+
+def _holes_of(stub: str, path: Path) -> Iterator[Hole]:
+    for number, line in enumerate(stub.splitlines(), 1):
+        if match := HOLE.search(line):
+            yield Hole(int(match["number"]), match["text"], path, number)
 
 
 def open_hole(lesson: Lesson, code: Path, number: int) -> Hole | None:
@@ -103,18 +105,34 @@ def open_hole(lesson: Lesson, code: Path, number: int) -> Hole | None:
 
 
 def open_holes(lesson: Lesson, code: Path) -> dict[int, Hole]:
-    """Number → hole, of those that stand untouched in `code`: their line, and the one after it, as in the stub."""
+    """The same as `holes_in`, of the files that are in `code` now."""
+    paths = [code / name for name in lesson.edited]
+    return holes_in(lesson, {path: read(path) for path in paths if exists(path)}, code)
+
+
+def holes_in(lesson: Lesson, files: Mapping[Path, bytes], code: Path) -> dict[int, Hole]:
+    """Number → hole, of those that stand untouched in `files` below `code`.
+
+    Untouched is a line of the stub together with the one after it.
+    """
     found: dict[int, Hole] = {}
     for name, stub in stubs(lesson).items():
-        stub_lines, path = stub.splitlines(), code / name
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        for index, line in enumerate(stub_lines):
-            match = re.search(r"TODO (\d+): (.*?)(?:\"\))?$", line)
-            if match is None:
-                continue
-            for here in range(len(lines)):
-                if lines[here : here + 2] == stub_lines[index : index + 2]:
-                    number = int(match[1])
-                    found.setdefault(number, Hole(number, match[2], path, here + 1))
-                    break
+        path = code / name
+        lines, stub_lines = files.get(path, b"").decode(errors="replace").splitlines(), stub.splitlines()
+        for hole in _holes_of(stub, path):
+            at = _at(lines, stub_lines[hole.line - 1 : hole.line + 1])
+            if at is not None:
+                found.setdefault(hole.number, Hole(hole.number, hole.text, path, at + 1))
     return found
+
+
+def _at(lines: list[str], wanted: list[str]) -> int | None:
+    """The index of the first place where `wanted`, a line and the one after it, is found."""
+    at = -1
+    while True:
+        try:
+            at = lines.index(wanted[0], at + 1)
+        except ValueError:
+            return None
+        if lines[at : at + 2] == wanted:
+            return at

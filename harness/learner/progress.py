@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, TypeVar
 
 import filelock
 
+from harness.course import files
 from harness.course.catalog import Lesson
 from harness.errors import UsageError
 
@@ -89,7 +88,7 @@ def _entry(lesson: Lesson) -> Iterator[dict[str, Any]]:
         data = _read(path)
         data.setdefault("version", VERSION)
         yield _dictionary(data.setdefault("lessons", {}), lesson.slug)
-        write_atomically(path, json.dumps(data, indent=2, sort_keys=True).encode() + b"\n")
+        files.write(path, json.dumps(data, indent=2, sort_keys=True).encode() + b"\n")
 
 
 def _dictionary(holder: dict[str, Any], name: str) -> dict[str, Any]:
@@ -159,22 +158,3 @@ def _by_step(found: Any, kind: type[T]) -> dict[int, T]:
     if not isinstance(found, dict):
         return {}
     return {int(step): value for step, value in found.items() if step.isdigit() and isinstance(value, kind)}
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path`: after a crash at any moment it holds either the old bytes or the new ones, all of them."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.chmod(name, path.stat().st_mode & 0o777)
-        else:
-            os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise

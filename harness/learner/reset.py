@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.course import stubs
+from harness.course import files, stubs
 from harness.course.catalog import Lesson
 from harness.errors import UsageError
 from harness.learner import progress
@@ -24,7 +24,7 @@ def reset(lesson: Lesson) -> Path | None:
         return None
     kept = _keep(lesson) if current else None
     for name, content in fresh.items():
-        progress.write_atomically(lesson.folder() / name, content)
+        files.write(lesson.folder() / name, content)
     return kept
 
 
@@ -37,7 +37,7 @@ def undo(lesson: Lesson) -> Path:
         )
     _keep(lesson, suffix=".undo")
     for path in sorted(entries[-1].iterdir()):
-        progress.write_atomically(lesson.folder() / path.name, path.read_bytes())
+        files.write(lesson.folder() / path.name, path.read_bytes())
     entries[-1].rename(entries[-1].with_name(entries[-1].name + UNDONE))
     return entries[-1]
 
