@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from harness import cli
 from harness.course import catalog
 from harness.guest.agent import starter
-from harness.screen import working
+from harness.screen import stages, working
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = """\
@@ -328,6 +328,33 @@ def test_what_is_being_done_is_shown_as_it_is(part):
     with working(screen, "checking 08-combining") as say:
         say(part)
     assert f"checking 08-combining: {part}" in screen.file.getvalue()
+
+
+def test_a_stage_is_shown_as_it_is():
+    screen = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with stages(screen) as say:
+        say("building [/etc/hosts]")
+    assert "building [/etc/hosts]" in screen.file.getvalue()
+
+
+def test_progress_shows_what_the_file_says_as_it_is(course):
+    (course.root / ".workbook").mkdir()
+    entry = {"verdict": "[red]x[/red]", "when": "[/nothing]"}
+    (course.root / ".workbook/progress.json").write_text(json.dumps({"lessons": {"small": entry}}))
+    seen = workbook("progress", cwd=course.root)
+    assert (seen.returncode, seen.stderr) == (0, "")
+    assert seen.stdout.splitlines()[1].split() == ["90-small", "0/2", "[red]x[/red]", "[/nothing]"]
+
+
+def test_a_lost_guests_console_is_shown_with_its_heading():
+    code = (
+        "from harness import cli, errors\n"
+        "def app(): raise errors.GuestLost('gone', console='[/x] panic', remedy='make lab')\n"
+        "cli.app = app; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "gone\nLast lines of the guest's console:\n[/x] panic\nnext: make lab\n"
 
 
 def test_a_fault_of_the_workbook_is_no_verdict():
