@@ -324,6 +324,14 @@ def test_undo_of_what_is_no_file_changes_nothing(lesson, make):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_a_diff_of_what_is_no_file_names_it(lesson, make):
+    (lesson.folder() / "loader.py").unlink()
+    make(lesson.folder() / "loader.py")
+    with pytest.raises(UsageError, match="loader.py is a .*, not an ordinary file"):
+        list(difference.difference(lesson))
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
 def test_reset_names_what_is_no_file_and_leaves_it(lesson, make):
     (lesson.folder() / "loader.py").unlink()
     make(lesson.folder() / "loader.py")
