@@ -7,30 +7,30 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help environment setup all check list progress report watch shell lab lab-clean quick test soak bench lock clean
 .SILENT:
 
-help: ## this list
+help: ## list the targets
 	printf 'Learn eBPF from Python, in a real kernel that comes along.\n\n'
 	printf '  %-18s %s\n' \
-		'make lesson-01' 'check your code of lesson 01, show the next step' \
-		'make hint-01' 'a hint for the open step; the next one says more' \
+		'make lesson-01' 'check your code of lesson 01, show its first open step' \
+		'make hint-01' 'show a hint for the open step; the next one says more' \
 		'make run-01' "run lesson 01's program live in the lab" \
 		'make solution-01' 'check the reference of lesson 01' \
-		'make diff-01' 'your code against the reference, once the lesson is done' \
-		'make compare-01' "your program's cost beside the reference's" \
-		'make reset-01' 'start lesson 01 over; your files are kept'
+		'make diff-01' 'compare your code with the reference, once it is done' \
+		'make compare-01' "compare your program's cost with the reference's" \
+		'make reset-01' "restore lesson 01's stubs; your files are kept"
 	printf '\n'
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-18s %s\n' "make $$name" "$$text"; done
 
 environment:
 	sh harness/setup.sh
 
-setup: lab ## what is missing: packages (as root), the Python environment, the virtual machine
+setup: lab ## install what is missing: packages (as root), Python, the lab
 
-all: setup check list ## set-up, doctor, list of lessons
+all: setup check list ## set up, check this machine, list the lessons
 
-check: environment ## does everything that a lesson needs work here?
+check: environment ## check that this machine can run the lessons
 	$(WORKBOOK) check
 
-list: environment ## the lessons
+list: environment ## list the lessons
 	$(WORKBOOK) list
 
 lesson-%: environment
@@ -54,49 +54,49 @@ compare-%: environment
 reset-%: environment
 	$(WORKBOOK) reset $*
 
-progress: environment ## how far you are in each lesson
+progress: environment ## show how far you are in each lesson
 	$(WORKBOOK) progress
 
-report: environment ## your progress as one HTML page, with the pictures you made
+report: environment ## write your progress and pictures as one HTML page
 	$(WORKBOOK) report
 
-watch: environment ## check again at each save
+watch: environment ## check on every save; move on when a lesson is done
 	$(WORKBOOK) watch
 
 watch-%: environment
 	$(WORKBOOK) watch $*
 
-shell: environment ## a root shell in a fresh guest
+shell: environment ## open a root shell in a fresh guest
 	$(WORKBOOK) shell
 
 lab: environment ## build the virtual machine now
 	$(WORKBOOK) lab build
 
-quick: environment ## the project's own tests that need no guest
+quick: environment ## run the project's own tests that need no guest
 	.venv/bin/ruff check -q .
 	.venv/bin/ruff format -q --check .
 	.venv/bin/mypy
 	$(PYTEST) -q -m 'not guest' --timeout=120 tests
 	$(WORKBOOK) author check --files-only
 
-test: quick lab ## all of the project's own tests
+test: quick lab ## run all of the project's own tests
 	$(PYTEST) -q -m 'guest and not long' -n auto --maxprocesses=4 --timeout=400 --durations=10 tests
 	$(WORKBOOK) author check
 
-soak: environment ## the lab under stress: 100 restores, 50 Ctrl-C, 100 runs of lesson 01's reference, all faulty programs (long)
+soak: environment ## stress the lab: restores, Ctrl-C, repeated runs (long)
 	$(WORKBOOK) lab soak --restores 100
 	$(WORKBOOK) lab interrupts --times 50
 	$(WORKBOOK) author repeat 01 --runs 100
 	$(PYTEST) -s -m long tests
 
-bench: environment ## how long the lab takes here
+bench: environment ## measure how long the lab takes here
 	$(WORKBOOK) lab bench --raw bench.json
 
-lock: ## resolve the dependencies anew (needs uv)
+lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		-q pyproject.toml --group dev -o requirements.lock
 
-lab-clean: environment ## remove the virtual machine, to build it anew
+lab-clean: environment ## remove the virtual machine; make lab rebuilds it
 	$(WORKBOOK) lab clean
 
 clean: ## remove the virtual machine and the environment

@@ -13,7 +13,7 @@ from rich.text import Text
 
 @contextlib.contextmanager
 def working(console: Console, what: str, log: bool = False) -> Iterator[Callable[[str], None]]:
-    """`say(part)`: the part of `what` that is being done, beside a spinner; nothing stays on the screen.
+    """Yield `say(part)`, which shows the part of `what` that is being done beside a spinner; nothing stays.
 
     With `log`, for work of minutes, each part is a line where there is no terminal.
     """
@@ -29,10 +29,10 @@ def working(console: Console, what: str, log: bool = False) -> Iterator[Callable
 
 
 @contextlib.contextmanager
-def telling(console: Console) -> Iterator[Callable[[str], None]]:
-    """`say(stage)` begins a stage of the work; each ended one stays on the screen with the seconds that it took."""
-    stages = Progress(SpinnerColumn(), TextColumn("lab: {task.description}"), TimeElapsedColumn(), console=console,
-                      transient=True, disable=not console.is_terminal)  # fmt: skip
+def stages(console: Console) -> Iterator[Callable[[str], None]]:
+    """Yield `say(stage)`, which begins a stage of the work; each finished one stays, with the seconds that it took."""
+    bars = Progress(SpinnerColumn(), TextColumn("lab: {task.description}", markup=False), TimeElapsedColumn(),
+                    console=console, transient=True, disable=not console.is_terminal)  # fmt: skip
     running: tuple[str, float] | None = None
 
     def end() -> None:
@@ -43,14 +43,14 @@ def telling(console: Console) -> Iterator[Callable[[str], None]]:
         nonlocal running
         if console.is_terminal:
             end()
-            for task in stages.task_ids:
-                stages.remove_task(task)
-            stages.add_task(stage)
+            for task in bars.task_ids:
+                bars.remove_task(task)
+            bars.add_task(stage)
         else:
             console.print(Text(f"lab: {stage}"))
         running = stage, time.monotonic()
 
-    with stages:
+    with bars:
         yield say
     if console.is_terminal:
         end()

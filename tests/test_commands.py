@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -13,10 +14,13 @@ from pathlib import Path
 import pytest
 from conftest import TOML
 from rich.console import Console
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from harness import cli
 from harness.course import catalog
 from harness.guest.agent import starter
-from harness.screen import working
+from harness.screen import stages, working
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = """\
@@ -79,15 +83,63 @@ def test_without_qemu_the_lab_fails_and_the_next_command_is_named(tmp_path):
     assert "make setup" in seen.stderr
 
 
-def test_colours_respect_no_color():
-    assert "\x1b[" not in workbook("list", NO_COLOR="1", FORCE_COLOR="").stdout
+@pytest.mark.parametrize(("no_color", "painted"), [("", True), ("1", False)])
+def test_an_error_on_a_terminal_is_red_unless_no_color(no_color, painted):
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [*WORKBOOK, "verify", "nonsense"],
+        cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, timeout=60,
+        env=os.environ | {"TERM": "xterm", "NO_COLOR": no_color},
+    )  # fmt: skip
+    os.close(theirs)
+    screen = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "'nonsense' names no lesson" in screen
+    assert ("\x1b[31m" in screen) == painted
 
 
-def test_every_command_explains_itself():
-    for words in (["--help"], ["verify", "--help"], ["lab", "--help"], ["author", "--help"], ["lab", "exec", "--help"]):
-        seen = workbook(*words)
-        assert seen.returncode == 0
-        assert len(seen.stdout.splitlines()) > 5
+def walk(command, words=()):
+    """The words of each command below → the command, groups among them."""
+    found = {words: command}
+    for name, below in getattr(command, "commands", {}).items():
+        found |= walk(below, (*words, name))
+    return found
+
+
+EVERY_COMMAND = walk(get_command(cli.app))
+
+
+def on_80_columns(*words):
+    """The lines that `workbook … --help` prints on a terminal of that width."""
+    shown = CliRunner().invoke(cli.app, [*words, "--help"], env={"COLUMNS": "80"}, prog_name="workbook")
+    assert shown.exit_code == 0
+    return shown.stdout.splitlines()
+
+
+def summary(command):
+    """The first sentence of a command's help."""
+    return " ".join(command.help.split("\n\n")[0].split()).split(". ")[0].rstrip(".") + "."
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
+def test_help_shows_the_text_of_each_parameter(words):
+    shown = " ".join(" ".join(on_80_columns(*words)).split())
+    for parameter in EVERY_COMMAND[words].params:
+        assert parameter.help, f"{parameter.name} has no help"
+        assert " ".join(parameter.help.split()) in shown
+
+
+@pytest.mark.parametrize("words", [words for words in EVERY_COMMAND if words], ids=" ".join)
+def test_a_summary_is_short_and_its_group_shows_all_of_it(words):
+    said = summary(EVERY_COMMAND[words])
+    assert len(said) <= 60, said
+    assert [words[-1], *said.split()] in [line.split() for line in on_80_columns(*words[:-1])]
+
+
+def test_help_needs_no_module_but_the_command_line():
+    code = "import sys; from harness import cli; print(*sorted(name for name in sys.modules if 'harness.' in name))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in loaded if not name.startswith("harness.cli")] == ["harness.errors"]
 
 
 def test_an_authors_new_stubs_leave_no_copy_in_the_lesson_and_the_old_ones_can_be_brought_back(course):
@@ -276,6 +328,33 @@ def test_what_is_being_done_is_shown_as_it_is(part):
     with working(screen, "checking 08-combining") as say:
         say(part)
     assert f"checking 08-combining: {part}" in screen.file.getvalue()
+
+
+def test_a_stage_is_shown_as_it_is():
+    screen = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with stages(screen) as say:
+        say("building [/etc/hosts]")
+    assert "building [/etc/hosts]" in screen.file.getvalue()
+
+
+def test_progress_shows_what_the_file_says_as_it_is(course):
+    (course.root / ".workbook").mkdir()
+    entry = {"verdict": "[red]x[/red]", "when": "[/nothing]"}
+    (course.root / ".workbook/progress.json").write_text(json.dumps({"lessons": {"small": entry}}))
+    seen = workbook("progress", cwd=course.root)
+    assert (seen.returncode, seen.stderr) == (0, "")
+    assert seen.stdout.splitlines()[1].split() == ["90-small", "0/2", "[red]x[/red]", "[/nothing]"]
+
+
+def test_a_lost_guests_console_is_shown_with_its_heading():
+    code = (
+        "from harness import cli, errors\n"
+        "def app(): raise errors.GuestLost('gone', console='[/x] panic', remedy='make lab')\n"
+        "cli.app = app; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "gone\nLast lines of the guest's console:\n[/x] panic\nnext: make lab\n"
 
 
 def test_a_fault_of_the_workbook_is_no_verdict():

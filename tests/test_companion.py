@@ -257,7 +257,7 @@ def test_what_reset_kept_comes_back_after_renumbering(lesson):
     assert mine(moved) == b"mine"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"lessons": 3}', "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"lessons": 3}', "\xff", "[" * 100_000, "1" * 5000])
 def test_a_file_that_cannot_be_read_is_put_aside_and_not_lost(lesson, text):
     path = progress.folder(lesson.root) / "progress.json"
     path.write_text(text, encoding="latin-1")
@@ -265,6 +265,81 @@ def test_a_file_that_cannot_be_read_is_put_aside_and_not_lost(lesson, text):
     progress.note_hint(lesson, 1, 1)
     assert path.with_name("progress.unreadable-1.json").read_text(encoding="latin-1") == text
     assert progress.standing(lesson).hints == {1: 1}
+
+
+def test_deep_nesting_ends_no_command_and_is_not_lost(lesson):
+    """Newer Pythons read deeper than they write."""
+    path = progress.folder(lesson.root) / "progress.json"
+    deep = '{"x":' * 3000 + "23" + "}" * 3000
+    path.write_text('{"lessons": {"other": ' + deep + "}}")
+    progress.note_hint(lesson, 1, 1)
+    assert progress.standing(lesson).hints == {1: 1}
+    assert any(": 23" in one.read_text() or deep in one.read_text() for one in path.parent.glob("progress*.json"))
+
+
+@pytest.mark.parametrize("key", ["²", "1" * 5000, "-1", "x"])
+def test_what_is_kept_for_no_step_is_not_read_and_stays(lesson, key):
+    path = progress.folder(lesson.root) / "progress.json"
+    path.write_text(json.dumps({"lessons": {"small": {"hints": {key: 2, "2": 1}, "judged": {key: "x"}}}}))
+    assert (progress.standing(lesson).hints, progress.standing(lesson).judged) == ({2: 1}, {})
+    progress.note_hint(lesson, 1, 1)
+    assert json.loads(path.read_text())["lessons"]["small"]["hints"] == {key: 2, "2": 1, "1": 1}
+
+
+@pytest.mark.parametrize("words", ["\x1b]52;c;cHduZWQ=\x07", "\ud800", "\u202e"])
+def test_words_that_cannot_be_printed_are_as_if_not_there(lesson, words):
+    entry = {"verdict": words, "when": words}
+    (progress.folder(lesson.root) / "progress.json").write_text(json.dumps({"lessons": {"small": entry}}))
+    assert progress.standing(lesson) == progress.Standing()
+
+
+def test_numbers_below_zero_are_none(lesson):
+    entry = {"steps_done": -1, "hints": {"1": -5}}
+    (progress.folder(lesson.root) / "progress.json").write_text(json.dumps({"lessons": {"small": entry}}))
+    assert progress.standing(lesson) == progress.Standing()
+    assert len(hints.take(lesson).shown) == 1
+
+
+def test_undo_brings_back_the_lessons_own_files_only(lesson):
+    (lesson.folder() / "loader.py").write_bytes(b"mine")
+    kept = reset.reset(lesson)
+    (kept / "conftest.py").write_text("evil")
+    (kept / "notes").mkdir()
+    reset.undo(lesson)
+    assert mine(lesson) == b"mine"
+    assert sorted(path.name for path in lesson.folder().iterdir()) == ["lesson.toml", "loader.py"]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_undo_of_what_is_no_file_changes_nothing(lesson, make):
+    (lesson.folder() / "loader.py").write_bytes(b"mine")
+    kept = reset.reset(lesson)
+    stub = mine(lesson)
+    (kept / "loader.py").unlink()
+    make(kept / "loader.py")
+    with pytest.raises(UsageError, match="not an ordinary file"):
+        reset.undo(lesson)
+    assert mine(lesson) == stub
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_a_diff_of_what_is_no_file_names_it(lesson, make):
+    (lesson.folder() / "loader.py").unlink()
+    make(lesson.folder() / "loader.py")
+    with pytest.raises(UsageError, match="loader.py is a .*, not an ordinary file"):
+        list(difference.difference(lesson))
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_reset_names_what_is_no_file_and_leaves_it(lesson, make):
+    (lesson.folder() / "loader.py").unlink()
+    make(lesson.folder() / "loader.py")
+    before = os.lstat(lesson.folder() / "loader.py")
+    with pytest.raises(UsageError, match="not an ordinary file"):
+        reset.reset(lesson)
+    assert os.lstat(lesson.folder() / "loader.py") == before
+    assert not (lesson.root / ".workbook/kept").exists()
 
 
 def test_reset_keeps_the_learners_files_and_undo_brings_them_back(lesson):

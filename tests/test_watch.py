@@ -182,6 +182,24 @@ def test_a_folder_that_cannot_be_watched_is_said(tmp_path):
         pass
 
 
+def test_a_link_out_of_the_lesson_is_not_followed(tmp_path):
+    lesson, elsewhere = tmp_path / "lesson", tmp_path / "elsewhere"
+    lesson.mkdir()
+    for number in range(23):
+        (elsewhere / str(number)).mkdir(parents=True)
+    (lesson / "l").symlink_to(elsewhere)
+    with started(events_of(lesson), tmp_path, subprocess.DEVNULL, None) as screen:
+        screen.until("ready\n")
+        assert inotify_watches(screen.process.pid) == 1
+        screen.process.send_signal(signal.SIGINT)
+
+
+def inotify_watches(pid):
+    """How many files and folders the process watches."""
+    opened = Path(f"/proc/{pid}/fdinfo").iterdir()
+    return sum(line.startswith("inotify wd:") for one in opened for line in one.read_text().splitlines())
+
+
 def test_after_a_lesson_comes_the_next_that_is_not_done(course):
     lessons = []
     for number in ("90", "91", "92"):

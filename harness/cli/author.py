@@ -2,72 +2,86 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from harness.cli.shared import Json, LessonName, err, out, pick, root
-from harness.course import catalog
-from harness.screen import telling
+from harness.cli.options import (
+    FilesOnly,
+    Guests,
+    Json,
+    LessonName,
+    OneLesson,
+    built,
+    err,
+    lessons,
+    note,
+    pick,
+    root,
+    show,
+    show_json,
+)
 
-app = typer.Typer(no_args_is_help=True, help="For those who write lessons.")
+if TYPE_CHECKING:
+    from harness.authoring.parts import Finding
+    from harness.measure import repeat
+
+app = typer.Typer(no_args_is_help=True, help="Write lessons, and prove them.")
 
 
 @app.command("stubs")
 def author_stubs(lesson: LessonName) -> None:
-    """Write a lesson's stubs from its solution; what differs is kept, `workbook reset NN --undo` brings it back."""
+    """Write a lesson's stubs from its solution.
+
+    What differs is kept; `workbook reset NN --undo` brings it back.
+    """
     from harness.learner import reset
 
     chosen = pick(lesson)
     kept = reset.reset(chosen)
     for name in chosen.edited:
-        out().print(Text(str((chosen.folder() / name).relative_to(chosen.root))))
+        show(str((chosen.folder() / name).relative_to(chosen.root)))
     if kept is not None:
-        err().print(Text(f"the files before: {kept.relative_to(chosen.root)}; workbook reset {chosen.number} --undo"))
+        note(f"the files before: {kept.relative_to(chosen.root)}; workbook reset {chosen.number} --undo")
 
 
 @app.command("check")
 def author_check(
-    lesson: Annotated[str | None, typer.Argument(help="one lesson; all by default", metavar="[LESSON]")] = None,
-    files_only: Annotated[bool, typer.Option("--files-only", help="only what needs no guest")] = False,
-    guests: Annotated[int | None, typer.Option(help="guests side by side; by default what fits")] = None,
-    as_json: Json = False,
+    lesson: OneLesson = None, files_only: FilesOnly = False, guests: Guests = None, as_json: Json = False
 ) -> None:
-    """Prove stubs red, solutions green, mutants caught."""
-    from harness.authoring import parts as author
-    from harness.authoring import proving
-    from harness.lab import saved
+    """Prove stubs red, solutions green, mutants caught.
+
+    Exits 1 if a check fails.
+    """
+    from harness.authoring import parts, proving
     from harness.lab.choose import fitting
     from harness.lab.virtual import VirtualLab
 
-    chosen = [pick(lesson)] if lesson else catalog.lessons(root())
-
-    def tell(finding: author.Finding) -> None:
-        mark, style = ("ok", "green") if finding.ok else ("FAILED", "red")
-        told = "".join(f": {text}" for text in ("" if finding.ok else finding.detail, finding.shown) if text)
-        took = f" ({finding.seconds:.0f} s)" if finding.seconds else ""
-        err().print(Text(f"{mark:<7}{finding.lesson}: {finding.what}{took}{told}", style=style))
-
-    found = [finding for one in chosen for finding in author.check_files(one)]
+    chosen = [pick(lesson)] if lesson else lessons()
+    found = [finding for one in chosen for finding in parts.check_files(one)]
     for finding in found:
-        tell(finding)
+        _show_finding(finding)
     if not files_only:
-        with telling(err()) as say:
-            guest = saved.ensure(say)
-        found += proving.check_in_lab(chosen, lambda: VirtualLab(guest), guests or fitting(), tell)
+        guest = built()
+        found += proving.check_in_lab(chosen, lambda: VirtualLab(guest), guests or fitting(), _show_finding)
     bad = [finding for finding in found if not finding.ok]
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in found]))
+        show_json([asdict(finding) for finding in found])
     killed = [f for f in found if f.what.startswith("mutant ")]
     summary = f"{len(chosen)} lessons, {len(found)} checks, {len(bad)} failed"
     if killed:
         summary += f"; mutants killed: {sum(f.ok for f in killed)} of {len(killed)}"
-    err().print(Text(summary, style="red" if bad else "green"))
+    note(summary, style="red" if bad else "green")
     raise typer.Exit(1 if bad else 0)
+
+
+def _show_finding(finding: Finding) -> None:
+    mark, style = ("ok", "green") if finding.ok else ("FAILED", "red")
+    more = "".join(f": {text}" for text in ("" if finding.ok else finding.detail, finding.shown) if text)
+    took = f" ({finding.seconds:.0f} s)" if finding.seconds else ""
+    note(f"{mark:<7}{finding.lesson}: {finding.what}{took}{more}", style=style)
 
 
 @app.command("pages")
@@ -76,18 +90,21 @@ def author_pages(
         str | None, typer.Argument(help="one lesson's page, or index; all by default", metavar="[LESSON]")
     ] = None,
     only_check: Annotated[bool, typer.Option("--check", help="compare, change nothing")] = False,
-    files_only: Annotated[bool, typer.Option("--files-only", help="only what needs no guest")] = False,
+    files_only: FilesOnly = False,
 ) -> None:
-    """Fill pages from files and runs: code, transcripts, the table of lessons. With --check exits 1 on a difference."""
+    """Fill pages from files and runs.
+
+    Code, transcripts, the table of lessons. With --check it exits 1 on a difference.
+    """
     from harness.authoring import pages
 
-    lessons = catalog.lessons(root())
+    course = lessons()
     chosen = [_page(lesson)] if lesson else pages.pages(root())
     differ = 0
     for page in chosen:
-        found = list(pages.changes(page, root(), lessons, pages.FILES if files_only else pages.ALL))
+        found = list(pages.changes(page, root(), course, pages.FILES if files_only else pages.ALL))
         for change in found:
-            out().print(Text(f"{change}{' differs' if only_check else ''}"))
+            show(f"{change}{' differs' if only_check else ''}")
         if found and not only_check:
             pages.rewrite(page, found)
         differ += len(found)
@@ -101,26 +118,53 @@ def _page(name: str) -> Path:
 
 @app.command("repeat")
 def author_repeat(
-    lesson: Annotated[str | None, typer.Argument(help="one lesson; all by default", metavar="[LESSON]")] = None,
+    lesson: OneLesson = None,
     runs: Annotated[int, typer.Option(help="runs of each lesson's reference")] = 10,
-    guests: Annotated[int | None, typer.Option(help="guests side by side; by default what fits")] = None,
+    guests: Guests = None,
 ) -> None:
-    """Run references many times, each in a fresh guest; failures / runs for each lesson. Exits 1 on any failure."""
-    from harness.lab import saved
+    """Run references many times, each in a fresh guest.
+
+    Prints failures / runs for each lesson. Exits 1 on any failure.
+    """
     from harness.lab.choose import fitting
     from harness.lab.virtual import VirtualLab
     from harness.measure import repeat
 
-    chosen = [pick(lesson)] if lesson else catalog.lessons(root())
-    with telling(err()) as say:
-        guest = saved.ensure(say)
-
-    def tell(one: repeat.Run) -> None:
-        style = "red" if one.failure else ""
-        err().print(Text(f"{one.lesson}  {one.seconds:5.1f} s  {one.failure or 'ok'}", style=style))
-
-    done = repeat.repeat(chosen, runs, guests or fitting(), lambda: VirtualLab(guest), tell)
+    chosen = [pick(lesson)] if lesson else lessons()
+    guest = built()
+    done = repeat.repeat(chosen, runs, guests or fitting(), lambda: VirtualLab(guest), _show_run)
     for one in chosen:
         mine = [run for run in done if run.lesson == one.name]
-        out().print(Text(f"{one.name}: {sum(bool(run.failure) for run in mine)} failures / {len(mine)} runs"))
+        show(f"{one.name}: {sum(bool(run.failure) for run in mine)} failures / {len(mine)} runs")
     raise typer.Exit(1 if any(run.failure for run in done) else 0)
+
+
+def _show_run(one: repeat.Run) -> None:
+    note(f"{one.lesson}  {one.seconds:5.1f} s  {one.failure or 'ok'}", style="red" if one.failure else "")
+
+
+@app.command("screens")
+def author_screens(
+    only_check: Annotated[bool, typer.Option("--check", help="compare what they say, change nothing")] = False,
+) -> None:
+    """Regenerate the pictures in docs/screens.
+
+    They come from real runs; one needs chromium. With --check it exits 1 on a difference.
+    """
+    from harness.authoring import screens
+    from harness.course import files
+    from harness.screen import stages
+
+    differ = 0
+    with stages(err()) as say:
+        for shot in screens.shots(root(), say):
+            path = root() / shot.path
+            now = screens.text_of(path.read_text()) if path.suffix == ".svg" and path.exists() else ""
+            if only_check and not screens.same(now, shot.text):
+                differ += 1
+                show(f"{shot.path} says something else now")
+            if not only_check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                files.write(path, shot.content)
+                show(str(shot.path))
+    raise typer.Exit(1 if differ else 0)

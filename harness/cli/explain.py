@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from harness.cli.shared import Json, opened, out
+from harness.cli.options import Json, opened, show, show_json
 from harness.errors import LabError, UsageError
 
 if TYPE_CHECKING:
@@ -25,17 +23,17 @@ def explain(
         list[str], typer.Argument(help="a log, - for standard input, a .bpf.c file, or a BCC script", metavar="FILE...")
     ],
     seconds: Annotated[float, typer.Option(help="how long a script runs in the lab")] = 10,
-    args: Annotated[str, typer.Option(help="what a script is called with, as one text: --args '-p 42'")] = "",
+    args: Annotated[str, typer.Option(help="the script's arguments, as one string: --args '-p 42'")] = "",
     as_json: Json = False,
 ) -> None:
-    """Why a program does not compile, load, attach or run: cause, your own line, what to try.
-
-    Ends with 0 if nothing is wrong, 1 if something is, 3 if a program took the lab with it.
+    """Explain why a program fails: cause, line, what to try.
 
     Reads any log of the verifier or of BCC (- for standard input). A .bpf.c file is loaded
     in the lab, a BCC script (.py) runs there.
+
+    Exits 0 if nothing is wrong, 1 if something is, 3 if a program crashed the lab.
     """
-    from harness.explain import show
+    from harness.explain import show as shown
     from harness.learner import diagnosis
 
     try:
@@ -46,18 +44,18 @@ def explain(
     for name, found in diagnosis.all_of(files, lambda: opened("vm"), seconds, arguments):
         kinds.add(found.kind)
         if as_json:
-            typer.echo(json.dumps(found.data(name)))
+            show_json(found.data(name))
         else:
-            _print(name, found, show.place(found, Path.cwd()), show.body(found))
+            _print(name, found, shown.place(found, Path.cwd()), shown.body(found))
     raise typer.Exit(LabError.exit_code if "lab" in kinds else 1 if kinds - {"ok"} else 0)
 
 
 def _print(name: str, found: Explanation, place: str, body: str) -> None:
     if found.kind == "ok":
-        out().print(Text(f"{name}: nothing is wrong that the lab can see", style="green"))
+        show(f"{name}: nothing is wrong that the lab can see", style="green")
         return
-    out().print(Text(f"{place or name}  {found.rule or 'unknown'} ({found.kind})", style="bold"))
-    out().print(Text("    " + body.replace("\n", "\n    ")))
-    out().print(Text("\nthe whole log:", style="dim"))
-    out().print(Text(found.log, style="dim"))
-    out().print()
+    show(f"{place or name}  {found.rule or 'unknown'} ({found.kind})", style="bold")
+    show("    " + body.replace("\n", "\n    "))
+    show("\nthe whole log:", style="dim")
+    show(found.log, style="dim")
+    show("")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from harness.course import stubs
+from harness.course import files, stubs
 from harness.course.catalog import Lesson
 
 
 def difference(lesson: Lesson) -> Iterator[str]:
-    """Lines of the diff, from mine to the reference, for each file that the learner edits; the marks of holes apart."""
+    """Yield the diff's lines, from mine to the reference, for each edited file; the marks of holes do not count."""
     for name in lesson.edited:
         mine, reference = lesson.folder() / name, lesson.folder("solutions") / name
         yield from difflib.unified_diff(
-            _code(mine.read_text(errors="replace")) if mine.exists() else [],
-            _code(reference.read_text()),
+            _code(files.read_text(mine)) if files.exists(mine) else [],
+            _code(files.read_text(reference)),
             fromfile=str(mine.relative_to(lesson.root)),
             tofile=str(reference.relative_to(lesson.root)),
             lineterm="",

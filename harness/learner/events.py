@@ -22,9 +22,9 @@ STDIN = 0
 SAVE = "save"
 QUIT = "q"
 QUIET_MS = 40
-"""Editors save in several steps (write, rename); a save is over when nothing has changed for so long."""
+"""Editors save in several steps (write, rename); a save is over when nothing has changed for that long."""
 LONGEST_MS = 400
-"""What goes on changing is a save all the same after this time."""
+"""What keeps changing counts as a save after this time."""
 
 
 START_DEADLINE_S = 20
@@ -32,7 +32,7 @@ POLLING = "WATCHFILES_FORCE_POLLING=1 workbook watch"
 
 
 class _Stop(threading.Event):
-    """Ends watchfiles' loop, which asks for it all the time: the first time tells that the folder is watched by now."""
+    """Ends watchfiles' loop, which asks for it again and again: the first time shows that the folder is watched."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _Stop(threading.Event):
 
 
 class Events:
-    """What the learner does: SAVE, or the key that was pressed. Several saves that wait are one."""
+    """What the learner does: SAVE, or the key that was pressed. Several waiting saves are one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -85,7 +85,12 @@ class Events:
     def _watch(self, stop: _Stop) -> None:
         try:
             for _ in watchfiles.watch(
-                self._folder, debounce=LONGEST_MS, step=QUIET_MS, stop_event=stop, watch_filter=matters
+                self._folder,
+                recursive=False,  # watchfiles would follow links out of the folder; a lesson has no folders inside
+                debounce=LONGEST_MS,
+                step=QUIET_MS,
+                stop_event=stop,
+                watch_filter=matters,
             ):
                 os.write(self._announce, b"!")
         except OSError as error:  # such as the system's limit of watches
@@ -100,17 +105,17 @@ class Events:
 
     @property
     def outdated(self) -> bool:
-        """Whether a save or QUIT waits, so that what is being checked now interests nobody any more."""
+        """Whether a save or QUIT waits, so that what is being checked now is stale."""
         self._take(0)
         return SAVE in self._waiting or QUIT in self._waiting
 
     def forget_saves(self) -> None:
-        """All files are read anew now."""
+        """Drop the saves that wait: all files are read again now."""
         self._take(0)
         self._waiting = deque(event for event in self._waiting if event != SAVE)
 
     def _take(self, timeout_s: float | None) -> None:
-        """Queue what has come; wait so long for something, None: until something comes."""
+        """Queue what has come; wait up to `timeout_s` for something, None: until something comes."""
         sources = [self._saved] + ([] if self._keys_from is None else [self._keys_from])
         ready, _, _ = select.select(sources, [], [], timeout_s)
         if self._saved in ready:

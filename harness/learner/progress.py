@@ -20,6 +20,9 @@ FOLDER = ".workbook"
 """In the checkout, ignored by git: progress, and what `reset` kept."""
 FILE = "progress.json"
 VERSION = 1
+COUNT_MAX = 1_000_000
+"""No step, hint or number of them that this version writes comes near."""
+STEP_DIGITS_MAX = 6
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def _entry(lesson: Lesson) -> Iterator[dict[str, Any]]:
         data = _read(path)
         data.setdefault("version", VERSION)
         yield _dictionary(data.setdefault("lessons", {}), lesson.slug)
-        files.write(path, json.dumps(data, indent=2, sort_keys=True).encode() + b"\n")
+        files.write(path, _encoded(data))
 
 
 def _dictionary(holder: dict[str, Any], name: str) -> dict[str, Any]:
@@ -102,7 +105,15 @@ def _dictionary(holder: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _text(entry: dict[str, Any], name: str) -> str:
     value = entry.get(name)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and value.isprintable() else ""
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value <= COUNT_MAX else 0
+
+
+def _encoded(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _file(root: Path) -> Path:
@@ -126,10 +137,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
         if isinstance(data, dict) and isinstance(data.get("lessons", {}), dict):
+            _encoded(data)  # what nests deeper than the encoder goes could be read, and never be written again
             return data
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     number = 1
     while (kept := path.with_name(f"progress.unreadable-{number}.json")).exists():
@@ -143,12 +155,12 @@ def _standing(entry: Any) -> Standing:
         return Standing()
     return Standing(
         verdict=_text(entry, "verdict"),
-        steps_done=entry["steps_done"] if isinstance(entry.get("steps_done"), int) else 0,
+        steps_done=_count(entry.get("steps_done")),
         was_done=entry.get("was_done") is True,
         when=_text(entry, "when"),
         begun=_text(entry, "begun"),
         done_at=_text(entry, "done_at"),
-        hints=_by_step(entry.get("hints"), int),
+        hints={step: _count(level) for step, level in _by_step(entry.get("hints"), int).items() if _count(level)},
         judged=_by_step(entry.get("judged"), str),
     )
 
@@ -157,4 +169,8 @@ def _by_step(found: Any, kind: type[T]) -> dict[int, T]:
     """What is kept for each step, as far as it is of the kind that this version writes."""
     if not isinstance(found, dict):
         return {}
-    return {int(step): value for step, value in found.items() if step.isdigit() and isinstance(value, kind)}
+    return {int(step): value for step, value in found.items() if _is_step(step) and isinstance(value, kind)}
+
+
+def _is_step(key: str) -> bool:
+    return key.isdecimal() and len(key) <= STEP_DIGITS_MAX  # "²" is a digit that int() refuses

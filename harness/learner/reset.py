@@ -17,9 +17,9 @@ UNDONE = ".brought-back"
 
 
 def reset(lesson: Lesson) -> Path | None:
-    """Write the stubs; the folder where the learner's files are now, or None if they were the stubs, or not there."""
+    """Write the stubs; returns the folder with the learner's files, None if they were the stubs or not there."""
     fresh = {name: text.encode() for name, text in stubs.stubs(lesson).items()}
-    current = _current(lesson)
+    current = _contents(lesson.folder(), lesson)
     if current == fresh:
         return None
     kept = _keep(lesson) if current else None
@@ -35,24 +35,25 @@ def undo(lesson: Lesson) -> Path:
         raise UsageError(
             f"{lesson.name} was never reset, or all was brought back", remedy=f"make reset-{lesson.number}"
         )
+    kept = _contents(entries[-1], lesson)
     _keep(lesson, suffix=".undo")
-    for path in sorted(entries[-1].iterdir()):
-        files.write(lesson.folder() / path.name, path.read_bytes())
+    for name, content in kept.items():
+        files.write(lesson.folder() / name, content)
     entries[-1].rename(entries[-1].with_name(entries[-1].name + UNDONE))
     return entries[-1]
 
 
-def _current(lesson: Lesson) -> dict[str, bytes]:
-    paths = [lesson.folder() / name for name in lesson.edited]
-    return {path.name: path.read_bytes() for path in paths if path.exists()}
+def _contents(folder: Path, lesson: Lesson) -> dict[str, bytes]:
+    """The files of those that the learner edits which are in `folder`; UsageError where one is not an ordinary file."""
+    return {name: files.read(folder / name) for name in lesson.edited if files.exists(folder / name)}
 
 
 def _keep(lesson: Lesson, suffix: str = "") -> Path:
-    """Copy the learner's files into a folder of their own, which appears whole."""
+    """Copy the learner's files into a separate folder, which appears whole."""
     home = progress.folder(lesson.root) / "kept" / lesson.slug
     home.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".", dir=home))
-    for name in _current(lesson):
+    for name in _contents(lesson.folder(), lesson):
         shutil.copy2(lesson.folder() / name, work / name)
         with (work / name).open("rb") as file:
             os.fsync(file.fileno())
@@ -65,4 +66,4 @@ def _keep(lesson: Lesson, suffix: str = "") -> Path:
 def _all_kept(lesson: Lesson) -> list[Path]:
     """Complete copies, oldest first: numbered, since clocks go backwards."""
     home = progress.folder(lesson.root) / "kept" / lesson.slug
-    return sorted(home.glob("[0-9][0-9][0-9][0-9]-*"))
+    return sorted(path for path in home.glob("[0-9][0-9][0-9][0-9]-*") if path.is_dir())
