@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.course import files
+from harness.course import files, specification
 from harness.course.catalog import Lesson
 from harness.course.tables import Table
 from harness.errors import UsageError
@@ -45,14 +44,9 @@ def load(lesson: Lesson) -> list[Mutant]:
 
 def steps_of_tests(lesson: Lesson) -> dict[str, int]:
     """Test of the specification → its step, as its mark says; a mutant's `killed_by` names one."""
-    tree = ast.parse(lesson.tests.read_bytes() if lesson.tests.exists() else b"")
-    return {
-        node.name: int(ast.literal_eval(mark.args[0]))
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
-        for mark in node.decorator_list
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.step"
-    }
+    source = lesson.tests.read_bytes() if lesson.tests.exists() else b""
+    found = specification.functions(source)
+    return {test.name.split("::")[-1]: test.step for test in found if test.step is not None}
 
 
 def _mutant(lesson: Lesson, table: Table) -> Mutant:

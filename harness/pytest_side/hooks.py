@@ -5,18 +5,20 @@ Outside the trees of the workbook it does nothing.
 
 from __future__ import annotations
 
+import glob
+import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from harness.course import catalog
 from harness.errors import LabError, UsageError, WorkbookError
-from harness.pytest_side import collect, reports
+from harness.pytest_side import collect, reports, trees
 
 if TYPE_CHECKING:
     from harness.lab.host import HostLab
@@ -47,26 +49,104 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"workbook: tree {config.option.tree}, lab {config.option.lab}, seed {config.option.seed}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Refuse, before pytest imports any, what a folder in a tree would have it import."""
+    for path in (early_config.inipath, early_config.rootpath):
+        if path is not None and (place := trees.place(path)):
+            wanted = "/".join(("lessons", *place.below[:1]))
+            raise pytest.UsageError(
+                f"{path}: inside {place.tree.name}/ nothing configures pytest; "
+                f"in the checkout, run `pytest -c pyproject.toml {wanted}`"
+            )
+    for folder in _conftest_folders(early_config):
+        _refuse_conftest(folder)
+
+
+def _conftest_folders(config: pytest.Config) -> Iterator[Path]:
+    """Where pytest looks for conftest.py before it collects: beside and above what it is given, and in test*/."""
+    here = config.invocation_params.dir
+    given: list[str] = list(config.known_args_namespace.file_or_dir)
+    for pattern in config.getini("testpaths"):
+        given += glob.glob(os.path.join(here, pattern), recursive=True)
+    for name in ["", *given]:
+        path = Path(os.path.abspath(here / name.split("::")[0]))
+        yield from (path, *path.parents)
+        if path.is_dir():
+            yield from path.glob("test*")
+
+
+def _refuse_conftest(folder: Path) -> None:
+    if os.path.lexists(folder / "conftest.py") and trees.place(folder):
+        raise pytest.UsageError(f"{folder / 'conftest.py'}: not loaded, it would run outside the lab; remove it")
+
+
+def _refuse(path: Path) -> NoReturn:
+    raise pytest.UsageError(
+        f"{path}: not collected; in lessons/ and solutions/ these are NN-slug/test_*.py beside a lesson.toml alone"
+    )
+
+
 def lesson_of(path: Path) -> catalog.Lesson | None:
     """The lesson whose test file `path` is."""
-    for tree in ("lessons", "solutions"):
-        if path.parent.parent.name == tree:
-            folder = path.parent.parent.parent / "lessons" / path.parent.name
-            if (folder / "lesson.toml").exists():
-                return catalog.load(folder)
-    return None
+    place = trees.place(path)
+    if place is None or not place.is_test_file or place.lesson is None:
+        return None
+    return catalog.load(place.lesson)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Pass over what a tree holds besides its lessons' tests; pytest asks for all that was not named explicitly."""
+    place = trees.place(collection_path)
+    if place is None or place.may_hold_tests or place.is_test_file:
+        return None
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A folder of a tree is a plain one, with `__init__.py` too, and has no conftest.py."""
+    place = trees.place(path)
+    if place is None:
+        return None
+    _refuse_conftest(path)
+    if not place.may_hold_tests:
+        _refuse(path)
+    folder: pytest.Collector = pytest.Dir.from_parent(parent, path=path)
+    return folder
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Drop what other plug-ins make of a lesson's test file, such as doctests, which run here."""
+    place = trees.place(file_path)
+    if place is not None and not place.is_test_file:
+        _refuse(file_path)
+    found = yield
+    return found if place is None else [node for node in found if isinstance(node, collect.LessonModule)]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    if trees.place(module_path) is None:
+        return None
     try:
-        lesson = lesson_of(module_path)
+        lesson_of(module_path)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
-    if lesson is None:
-        return None
     module: pytest.Module = collect.LessonModule.from_parent(parent, path=module_path)
     return module
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A refusal ends pytest with its sentence, in place of a collection error with a traceback."""
+    report = yield
+    call = getattr(report, "call", None)
+    if call is not None and call.excinfo is not None and isinstance(call.excinfo.value, pytest.UsageError):
+        raise call.excinfo.value
+    return report
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -79,7 +159,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             f"--pdb has no terminal inside the lab; `workbook shell {lesson.number}` opens one with your files in it"
         )
     for item in remote:
-        item.add_marker(pytest.mark.timeout(0))  # the lab keeps the time of its tests itself
+        item.add_marker(pytest.mark.timeout(0), append=False)  # the lab keeps the time of its tests itself
     if remote and not config.option.collectonly and not being_debugged():
         config.stash[RUNS].prepare()
 
