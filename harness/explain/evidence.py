@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 Stage = Literal["compile", "load", "attach", "run", "ok"]
 
-INSTRUCTION = re.compile(r"^\s*(\d+): \([0-9a-f]{2}\)", re.MULTILINE)
+INSTRUCTION = re.compile(r"^[ \t]*(\d{1,9}): \([0-9a-f]{2}\)", re.MULTILINE)
 CLANG = re.compile(
-    r"^(?P<file>[^\s:]+):(?P<line>\d+):(?P<column>\d+): (?:fatal )?error: (?P<message>.*)$", re.MULTILINE
+    r"^(?P<file>[^\s:]+):(?P<line>\d{1,9}):(?P<column>\d{1,9}): (?:fatal )?error: (?P<message>.*)$", re.MULTILINE
 )
 LLVM = re.compile(r"^(?:LLVM ERROR|error): (?P<message>.*\bin function (?P<function>\w+).*)$", re.MULTILINE)
 REFUSED = re.compile(r"^bpf: |Failed to load BPF program|BPF program load failed|^processed \d+ insns", re.MULTILINE)

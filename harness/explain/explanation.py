@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.explain import causes, names
 from harness.explain.evidence import Evidence
-from harness.explain.finding import Finding, find
+from harness.explain.finding import Finding, bounded, find
 from harness.explain.registers import TYPES
 from harness.explain.rules import Rule, rules
 
@@ -50,6 +50,7 @@ class Explanation:
 
 def explain(evidence: Evidence) -> Explanation:
     """The explanation of a failure."""
+    evidence = bounded(evidence)
     if evidence.stage == "ok":
         return _of_silence(evidence)
     finding = find(evidence)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-from harness.explain import lines, registers, stack, verifier
+from harness.explain import limits, lines, registers, stack, verifier
 from harness.explain.evidence import CLANG, LLVM, Evidence, Frame
 
 NO_RIGHTS = re.compile(r"Operation not permitted|super-user privileges")
@@ -31,8 +32,33 @@ class Finding:
     """The source line as the log shows it, where the learner's text is not at hand."""
 
 
+def bounded(evidence: Evidence) -> Evidence:
+    """The same evidence, as much of it as is looked at; what comes after need not ask how long a text is."""
+    return replace(
+        evidence,
+        text=limits.shortened(evidence.text),
+        log=limits.shortened(evidence.log),
+        own=limits.source(evidence.own),
+        rewritten=limits.source(evidence.rewritten),
+        program=limits.line(evidence.program),
+        exception=limits.line(evidence.exception),
+        message=limits.message(evidence.message),
+    )
+
+
 def find(evidence: Evidence) -> Finding:
-    """The essence of a failure."""
+    """The essence of a failure; `evidence` is bounded."""
+    found = _found(evidence)
+    return replace(
+        found,
+        message=limits.message(found.message),
+        known=tuple(map(limits.message, found.known)),
+        suggestion=limits.message(found.suggestion),
+        shown=limits.line(found.shown),
+    )
+
+
+def _found(evidence: Evidence) -> Finding:
     if evidence.stage == "compile":
         found = _compiled(evidence)
     elif evidence.stage == "load":
@@ -58,27 +84,31 @@ def _compiled(evidence: Evidence) -> Finding:
         return _after_clang(evidence)
     after = evidence.text[first.end() :].lstrip("\n").splitlines()
     snippet = SNIPPET.match(after[0]) if after else None
-    shown, number = (snippet[1] if snippet else ""), int(first["line"])
+    shown, number, message = (
+        limits.line(snippet[1] if snippet else ""),
+        int(first["line"]),
+        limits.message(first["message"]),
+    )
     if not first["file"].startswith("/virtual/main.c"):
-        line = _including(evidence, first["file"])
-        return Finding(first["message"], evidence.path, line, shown=shown)
-    if tracepoint := re.search(r"incomplete .*struct (tracepoint__\w+)'", first["message"]):
-        return Finding(first["message"], evidence.path, lines.function_line(evidence.own, tracepoint[1]))
+        line = _including(evidence, limits.line(first["file"]))
+        return Finding(message, evidence.path, line, shown=shown)
+    if tracepoint := re.search(r"incomplete .*struct (tracepoint__\w+)'", message):
+        return Finding(message, evidence.path, lines.function_line(evidence.own, tracepoint[1]))
     line = _line(evidence, number, shown)
     column = int(first["column"]) if line and _text(evidence, line) == shown else None
     if not evidence.own:
         line, column = number, int(first["column"])
-    return Finding(first["message"], evidence.path, line, column, shown=shown)
+    return Finding(message, evidence.path, line, column, shown=shown)
 
 
 def _after_clang(evidence: Evidence) -> Finding:
     """LLVM's back end, a map that was refused, or BCC itself."""
     if failed := LLVM.search(evidence.text):
-        first = lines.function_line(evidence.own, failed["function"])
+        first = lines.function_line(evidence.own, limits.line(failed["function"]))
         line = stack.largest(evidence.own, first) if first and "stack" in failed["message"] else first
         return Finding(failed["message"], evidence.path, line)
     if refused := re.search(r"^.*could not open bpf map: (\w+).*$", evidence.text, re.MULTILINE):
-        return Finding(refused[0].strip(), evidence.path, _declared(evidence, refused[1]))
+        return Finding(refused[0].strip(), evidence.path, _declared(evidence, limits.line(refused[1])))
     rows = [row for row in evidence.text.splitlines() if re.search(r"error|unable|cannot|failed", row, re.IGNORECASE)]
     return Finding(rows[0].strip() if rows else evidence.message, evidence.path)
 
@@ -90,7 +120,7 @@ def _loaded(evidence: Evidence) -> Finding:
     at = refusal.instruction if refusal.instruction is not None else next(iter(evidence.calls), -1)
     line = _of_instruction(evidence, at)
     if line is None and refusal.comment:
-        line = _line(evidence, refusal.comment_line or 0, refusal.comment)
+        line = _line(evidence, refusal.comment_line or 0, limits.line(refusal.comment))
     if line is None and evidence.own and evidence.program:
         line = lines.function_line(evidence.own, evidence.program)
     return Finding(message, evidence.path, line, None, tuple(known), refusal.code, refusal.suggestion, refusal.comment)
@@ -104,7 +134,8 @@ def _of_instruction(evidence: Evidence, at: int) -> int | None:
     line = _line(evidence, evidence.lines[listed[0]], "")
     if line is None or line != lines.function_line(evidence.own, evidence.program):
         return line
-    before = (_line(evidence, evidence.lines[number], "") for number in listed)
+    earlier = dict.fromkeys(evidence.lines[number] for number in listed)
+    before = (_line(evidence, number, "") for number in islice(earlier, limits.STEPS_BACK_MAX))
     return next((found for found in before if found not in (None, line)), line)
 
 
@@ -185,7 +216,7 @@ def _declared(evidence: Evidence, table: str) -> int | None:
 
 def _including(evidence: Evidence, header: str) -> int | None:
     """The #include of the learner's that an error inside a header came from."""
-    found = re.search(r"In file included from /virtual/main\.c:(\d+)", evidence.text)
+    found = re.search(r"In file included from /virtual/main\.c:(\d{1,9})", evidence.text)
     name = header.split("include/")[-1]
     return (_line(evidence, int(found[1]), "") if found else None) or _mention(
         evidence, rf"#include.*{re.escape(name)}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 from harness.explain.evidence import Evidence
+from harness.explain.likeness import Work, most_alike
+from harness.explain.lines import structures
+
+CLOSE = 0.66
+"""Names at least so alike are one name, mistyped."""
 
 HEADERS = {
     "pt_regs|PT_REGS_\\w+": "uapi/linux/ptrace.h",
@@ -47,6 +51,10 @@ bpf_map_lookup_elem bpf_map_update_elem bpf_map_delete_elem bpf_ringbuf_reserve 
 """
 TYPES = "u8 u16 u32 u64 s8 s16 s32 s64 int long char bool size_t pid_t uid_t gid_t __be16 __be32 dev_t umode_t"
 
+FIELD = re.compile(r"\b(\w+)\s*(?:\[[^\[\]]*\]\s*)?;")
+NO_CODE = re.compile(r"//.*|/\*.*?\*/|\"[^\"]*\"")
+"""Comments and texts in a line of C."""
+
 
 def header_of(name: str) -> str:
     """The header to include for `name`."""
@@ -57,25 +65,21 @@ def near(name: str, evidence: Evidence, rule: str) -> str:
     """ "; did you mean X?" or a full stop."""
     if not name:
         return "."
-    found = get_close_matches(name, sorted(_candidates(name, evidence, rule) - {name}), 1, 0.66)
-    return f"; did you mean {found[0]}?" if found else "."
+    known = sorted(_candidates(name, evidence, rule) - {name}, reverse=True)
+    place = most_alike([(one, name) for one in known], CLOSE, Work())
+    return "." if place is None else f"; did you mean {known[place]}?"
 
 
 def _candidates(name: str, evidence: Evidence, rule: str) -> set[str]:
-    asked = {str(one) for one in evidence.facts.get("near", ())}
+    """The names that may be meant where the rule says that there is no `name`."""
     if rule in ("symbol-not-found", "tracepoint-unknown", "not-traceable"):
-        return asked
-    words = set(
-        re.findall(r"\b[A-Za-z_]\w+\b", re.sub(r"//.*|/\*.*?\*/|\"[^\"]*\"", "", evidence.rewritten or evidence.own))
-    )
-    once = {word for word in words if len(re.findall(rf"\b{word}\b", evidence.own)) == 1 and word == name}
+        return {str(one) for one in evidence.facts.get("near", ())}
+    text = evidence.rewritten or evidence.own
     if rule == "unknown-function":
-        calls = set(re.findall(r"\b(\w+)\s*\(", evidence.own))
-        return (calls - {name}) | set(HELPERS.split())
+        return set(re.findall(r"\b(\w+)\s*\(", evidence.own)) | set(HELPERS.split())
     if rule == "unknown-type":
-        structures = set(re.findall(r"\bstruct\s+(\w+)\s*\{", evidence.rewritten or evidence.own))
-        return structures | {f"struct {one}" for one in structures if name.startswith("struct ")} | set(TYPES.split())
+        found = {one for one, _ in structures(text)}
+        return found | {f"struct {one}" for one in found if name.startswith("struct ")} | set(TYPES.split())
     if rule in ("unknown-field", "callback-exception", "struct-size"):
-        bodies = re.findall(r"\bstruct\s+\w+\s*\{(.*?)\}", evidence.rewritten or evidence.own, re.DOTALL)
-        return {one for body in bodies for one in re.findall(r"(\w+)\s*(?:\[[^\]]*\]\s*)?;", body)}
-    return words - once
+        return {one for _, body in structures(text) for one in FIELD.findall(body)}
+    return set(re.findall(r"\b[A-Za-z_]\w+\b", NO_CODE.sub("", text)))

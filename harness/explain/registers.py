@@ -29,10 +29,11 @@ TYPES = {
     "sock_or_null": "a socket, or NULL",
     "ptr_": "a kernel structure",
 }
-STATE = re.compile(r"^(?P<type>[a-z_]*)P?(?P<value>-?(?:0x[0-9a-f]+|\d+))?(?:\((?P<facts>.*)\))?$")
+STATE = re.compile(r"^(?P<type>[a-z_]*)P?(?P<value>-?(?:0x[0-9a-f]{1,16}|\d{1,20}))?(?:\((?P<facts>.*)\))?$")
+FACT = re.compile(r"(?:[^,()]|\([^()]*\)?|\))+")
+"""What is between two commas, those in parentheses aside."""
 LIMIT = re.compile(r"program is too large|jumps is too complex")
 """do_check() and push_stack(), kernel/bpf/verifier.c, Linux 6.12."""
-BOUNDS = (("smin", "smax"), ("umin", "umax"), ("umin_value", "umax_value"), ("smin_value", "smax_value"))
 
 
 def in_words(refusal: Refusal) -> list[str]:
@@ -43,7 +44,7 @@ def in_words(refusal: Refusal) -> list[str]:
     if LIMIT.search(refusal.message):
         return []
     read = re.sub(r"(\) )r\d+ = ", r"\1", refusal.code)  # what an instruction makes does not matter, it was refused
-    named = re.findall(r"\b[Rr](\d+)\b", f"{refusal.message} {read}")
+    named = re.findall(r"\b[Rr](\d{1,2})\b", f"{refusal.message} {read}")
     wanted = [f"R{number}" for number in dict.fromkeys(named) if number != "10"]
     known = dict(refusal.registers)
     return [f"{name} is {sentence}" for name in wanted if (sentence := describe(known.get(name, "")))]
@@ -56,7 +57,7 @@ def describe(state: str) -> str:
         return ""
     kind, facts = found["type"], _facts(found["facts"] or "")
     if kind in ("", "scalar", "inv") and found["value"] is not None:
-        return f"the number {int(found['value'], 0)}"
+        return f"the number {_number(found['value'])}"
     words = TYPES.get(kind) or next((text for name, text in TYPES.items() if kind.startswith(name)), kind)
     for name in ("map", "vs", "sz"):
         if name in facts:
@@ -70,10 +71,15 @@ def describe(state: str) -> str:
     return words + _bounds(kind, facts)
 
 
+def _number(text: str) -> int:
+    """The number that the kernel printed with %d or %#x: a leading zero is no sign of an octal one."""
+    return int(text, 16 if "x" in text else 10)
+
+
 def _facts(text: str) -> dict[str, str]:
     """`smin=smin32=0,smax=7,var_off=(0x0; 0x7)` as names and values; names that share one value each get it."""
     found: dict[str, str] = {}
-    for part in re.split(r",(?![^(]*\))", text):
+    for part in FACT.findall(text):
         *names, value = part.split("=") if "=" in part else [part, ""]
         found |= dict.fromkeys(names, value)
     return found

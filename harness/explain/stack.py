@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from harness.explain import lines
 
 ARRAY = re.compile(r"\b(?:struct\s+)?\w+\s+\*?\w+\s*\[\s*(\w+)\s*\]|\bstruct\s+\w+\s+\w+\s*(?:=|;)")
 
 
+DEFINED = re.compile(r"#define\s+(\w+)\s+(\d\w*)")
+NUMBER = re.compile(r"(0[xX][0-9a-fA-F]{1,8})|(0[0-7]{0,9})|([0-9]{1,9})")
+"""As C writes them: hexadecimal, octal, decimal."""
+
+
 def largest(own: str, first: int) -> int:
     """The line of the function that takes most of the stack: an array's, as far as its length can be read."""
     best, where, rows = 0, first, own.splitlines()
-    defined = {name: int(value, 0) for name, value in re.findall(r"#define\s+(\w+)\s+(\d\w*)", own)
-               if re.fullmatch(r"0x[0-9a-f]+|\d+", value)}  # fmt: skip
+    defined = {name: value for name, text in DEFINED.findall(own) if (value := _number(text)) is not None}
+    sizes = {name: _size(body, defined) for name, body in reversed([*lines.structures(own)])}
     for line in lines.body(own, first):
         for found in ARRAY.finditer(rows[line - 1]):
-            length = found[1] or ""
-            size = int(length) if length.isdigit() else defined.get(length, 1 if not length else 0)
-            if not length:
-                size = _struct_size(own, found[0], defined)
+            size = _length(found[1], defined) if found[1] else sizes.get(found[0].split()[1], 1)
             if size > best:
                 best, where = size, line
     return where
 
 
-def _struct_size(own: str, declaration: str, defined: dict[str, int]) -> int:
+def _size(body: str, defined: Mapping[str, int]) -> int:
     """The length of the arrays in a structure, roughly its size."""
-    name = declaration.split()[1]
-    found = re.search(rf"struct\s+{re.escape(name)}\s*\{{(.*?)\}}", own, re.DOTALL)
-    if not found:
-        return 1
-    lengths = re.findall(r"\[\s*(\w+)\s*\]", found[1])
-    return 1 + sum(int(one) if one.isdigit() else defined.get(one, 0) for one in lengths)
+    return 1 + sum(_length(one, defined) for one in re.findall(r"\[\s*(\w+)\s*\]", body))
+
+
+def _length(text: str, defined: Mapping[str, int]) -> int:
+    """An array's length as it is written; 0 if it cannot be read."""
+    value = _number(text)
+    return defined.get(text, 0) if value is None else value
+
+
+def _number(text: str) -> int | None:
+    """The value of an integer constant; None where it is none, or is too large for an array."""
+    found = NUMBER.fullmatch(text)
+    return int(text, {1: 16, 2: 8, 3: 10}[found.lastindex or 0]) if found else None

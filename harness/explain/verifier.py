@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from harness.explain import limits
 from harness.explain.evidence import INSTRUCTION
 
 STATE = re.compile(
@@ -18,8 +19,9 @@ STATE = re.compile(
     r"callee|returning from callee|to caller at|propagating |HINT|bpf: |Failed to load|\[… |Validating |"
     r"BPF program load failed|libbpf: |--)"
 )
-COMMENT = re.compile(r"^; (?P<text>.*?)(?: @ (?P<file>\S+):(?P<line>\d+))?$")
-REGISTER = re.compile(r"\bR(\d+)(?:_\w+)?=((?:[^\s(]|\([^()]*(?:\([^()]*\)[^()]*)*\))+)")
+COMMENT = re.compile(r"^; (?P<text>.*?)(?: @ (?P<file>\S+):(?P<line>" + limits.DIGITS + r"))?$")
+REGISTER = re.compile(r"\bR(\d{1,2})(?:_\w+)?=((?:[^\s(]|\([^()]*(?:\([^()]*\)[^()]*)*\))+)")
+NAMED = re.compile(rf"\b(?:alloc_insn=|insn )({limits.DIGITS})\b")
 NEWER = re.compile(r"^Verification failed: (?P<title>.*)$", re.MULTILINE)
 
 
@@ -52,13 +54,13 @@ def read(log: str) -> Refusal:
     if last < 0 and end == len(rows):
         return Refusal("", None)
     said = [row.strip() for row in rows[last + 1 : end] if row.strip() and not STATE.match(row)]
-    message = "; ".join(said) or (block["title"] if block else "")
+    message = limits.message("; ".join(said) or (block["title"] if block else ""))
     instruction = _blamed(message, rows, last)
     place = max(
         (n for n, row in enumerate(rows[:end]) if instruction is not None and _number(row) == instruction), default=last
     )
     comment = next((found for row in reversed(rows[: place + 1]) if (found := COMMENT.match(row))), None)
-    code = rows[place].split(";")[0].strip() if place >= 0 else ""
+    code = limits.line(rows[place].split(";")[0].strip()) if place >= 0 else ""
     return Refusal(
         message,
         instruction,
@@ -78,9 +80,8 @@ def _number(row: str) -> int | None:
 
 def _blamed(message: str, rows: list[str], last: int) -> int | None:
     """The instruction that the message names, else the last one that was looked at."""
-    named = re.search(r"alloc_insn=(\d+)|(?:at insn|from insn|unreachable insn|insn) (\d+)", message)
-    if named:
-        return int(named[1] or named[2])
+    if named := NAMED.search(message):
+        return int(named[1])
     return _number(rows[last]) if last >= 0 else None
 
 
