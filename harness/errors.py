@@ -4,7 +4,8 @@ WorkbookError
 ├── UsageError (2)        the command line or a file of the course is wrong
 └── LabError (3)          nothing is said about the learner's code
     ├── SetupError        something that the lab needs is not installed
-    └── GuestLost         QEMU ended, the guest's kernel crashed, or it stopped answering
+    ├── HarnessFault      the workbook itself broke: its half in the guest, or in explaining
+    └── GuestLost         QEMU ended, the guest's kernel crashed, it stopped answering, or it spoke nonsense
 """
 
 from __future__ import annotations
@@ -37,8 +38,17 @@ class SetupError(LabError):
     """A program or package that the lab needs is missing or too old."""
 
 
+class HarnessFault(LabError):
+    """The workbook itself broke: its half in the guest, or in explaining; `traceback` says where."""
+
+    def __init__(self, traceback: str) -> None:
+        last = next((line for line in reversed(traceback.splitlines()) if line.strip()), "it said nothing")
+        super().__init__(f"the workbook itself failed: {last.strip()[:500]}")
+        self.traceback = traceback
+
+
 class GuestLost(LabError):
-    """The guest died or went silent; `console` holds its last lines."""
+    """The guest died, went silent or spoke nonsense; `console` holds its last lines."""
 
     def __init__(self, message: str, *, console: str = "", remedy: str | None = None) -> None:
         super().__init__(message, remedy=remedy)

@@ -25,8 +25,10 @@ from harness.lab.guest import Lab
 from harness.lab.shared import SharedLab
 from harness.learner import judge
 from harness.protocol.names import LEARNERS_TEST
-from harness.run import outcome, payload
+from harness.run import outcome
 from harness.run.outcome import Results, TestResult
+from harness.run.request import is_mine, of_lesson
+from harness.run.request import reference as reference_run
 
 Reference = Future[Results]
 """The solution's run of this check, there when it has ended."""
@@ -109,12 +111,12 @@ def _done(labs: Labs, job: Job) -> Finding:
 
 def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
     try:
-        results = outcome.run(lab, lesson, payload.reference(lesson))
+        results = outcome.run(lab, reference_run(lesson))
     except BaseException as error:
         reference.set_exception(error)
         raise
     reference.set_result(results)
-    steps = [t.step for t in results.tests.values() if t.step is not None and not outcome.is_mine(t.nodeid)]
+    steps = [t.step for t in results.tests.values() if t.step is not None and not is_mine(t.nodeid)]
     ordered = steps == sorted(steps)
     why = failures(results) if ordered else "the tests do not stand in the order of their steps"
     return Finding(lesson.name, f"solution green ({len(results.tests)} tests)", results.green and ordered, why)
@@ -123,7 +125,7 @@ def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
 def _oracle(lesson: Lesson, lab: Lab) -> Finding:
     """The reference agrees with an independent witness; the numbers of both are shown."""
     travels = {path: files.read(path) for path in (lesson.oracle, *lesson.oracle.parent.glob("*.c"))}
-    results = outcome.run(lab, lesson, payload.batch(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
+    results = outcome.run(lab, of_lesson(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
     printed = [line.strip() for test in results.tests.values() for line in test.printed.splitlines() if line.strip()]
     ok = results.green and bool(printed)
     why = "" if ok else failures(results) or "it prints no numbers"
@@ -136,8 +138,8 @@ def _generated(lesson: Lesson, tree: str) -> dict[Path, bytes]:
 
 def _stub(lesson: Lesson, lab: Lab) -> Finding:
     """The stub as shipped: its first step stands at its TODO, and every later one waits behind it."""
-    request = payload.batch(lesson, "lessons", replaced=_generated(lesson, "lessons"), tests=(lesson.tests,))
-    results = outcome.run(lab, lesson, request)
+    request = of_lesson(lesson, "lessons", replaced=_generated(lesson, "lessons"), tests=(lesson.tests,))
+    results = outcome.run(lab, request)
     first = stubs.holes(lesson)[0]
     place = f"{first.path.relative_to(lesson.root)}:{first.line}"
     seen = [result.verdict for result in outcome.by_step(lesson, results) if result.total]
@@ -148,8 +150,8 @@ def _stub(lesson: Lesson, lab: Lab) -> Finding:
 def _c_stub(lesson: Lesson, lab: Lab) -> Finding:
     """The reference's loader on the C stub: it compiles, verifies, attaches, and merely does nothing yet."""
     replaced = {lesson.program: stubs.stubs(lesson)[lesson.program.name].encode()}
-    request = payload.batch(lesson, "solutions", replaced=replaced, tests=(lesson.tests,))
-    results = outcome.run(lab, lesson, request)
+    request = of_lesson(lesson, "solutions", replaced=replaced, tests=(lesson.tests,))
+    results = outcome.run(lab, request)
     broken = [t for t in results.tests.values() if _does_not_load(t)]
     ok = bool(results.tests) and not broken and not results.unreadable
     return Finding(lesson.name, "C stub loads as shipped", ok, "; ".join(f"{t.name}: {t.verdict}" for t in broken))
@@ -171,9 +173,9 @@ def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) 
         path = lesson.folder("solutions") / name
         replaced[path] = stubs.stub_of(files.read_text(path), path, only=step.number).encode()
     wanted = tuple(_own_and_the_first_of_earlier(reference.result(), step.number))
-    request = payload.batch(lesson, "solutions", replaced=replaced, tests=(lesson.tests,), wanted=wanted)
-    results = outcome.run(lab, lesson, request, until=lambda test: test.verdict.kind != "done")
-    stop = next((t for t in results.tests.values() if t.verdict.kind != "done"), None)
+    request = of_lesson(lesson, "solutions", replaced=replaced, tests=(lesson.tests,)).restricted(wanted)
+    results = outcome.run(lab, request, until=lambda test: not test.done)
+    stop = next((t for t in results.tests.values() if not t.done), None)
     if stop is None:
         return Finding(lesson.name, what, False, results.unreadable or "no test stops at it")
     ok = stop.step == step.number and (stop.exception == "NotImplementedError" or stop.failed_by_assertion)
@@ -183,7 +185,7 @@ def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) 
 def _own_and_the_first_of_earlier(results: Results, number: int) -> Iterator[str]:
     seen = set()
     for test in results.tests.values():
-        if outcome.is_mine(test.nodeid) or test.step is None or test.step > number:
+        if is_mine(test.nodeid) or test.step is None or test.step > number:
             continue
         if test.step == number or test.step not in seen:
             yield test.nodeid
@@ -193,8 +195,8 @@ def _own_and_the_first_of_earlier(results: Results, number: int) -> Iterator[str
 def _own_test(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Finding:
     """The reference's answer to the learner's test, judged; the solution's run was its first on the reference."""
     what = f"step {step.number}: the reference's own test catches {step.mutant}"
-    before = [t for t in reference.result().tests.values() if outcome.is_mine(t.nodeid)]
-    if not before or any(t.verdict.kind != "done" for t in before):
+    before = [t for t in reference.result().tests.values() if is_mine(t.nodeid)]
+    if not before or any(not t.done for t in before):
         return Finding(lesson.name, what, False, "it is not green on the reference")
     mine = files.read(lesson.folder("solutions") / LEARNERS_TEST)
     found = judge.judge(lab, lesson, step, mine, runs=judge.REFERENCE_RUNS - 1)
@@ -205,12 +207,12 @@ def _mutant(lesson: Lesson, mutant: Mutant, reference: Reference, lab: Lab) -> F
     """The named test fails on the mutant by its own assertion, and passed in the solution's run of this check."""
     what = f"mutant {mutant.name} killed by {mutant.killed_by}"
     right = named(mutant.killed_by, reference.result())
-    if not right or any(t.verdict.kind != "done" for t in right):
+    if not right or any(not t.done for t in right):
         state = "is not green on the reference" if right else "does not exist"
         return Finding(lesson.name, what, False, f"the test {state}")
-    request = payload.batch(lesson, "solutions", tests=(lesson.tests,), replaced=mutants.apply(mutant, lesson))
-    alone = outcome.only(request, mutant.killed_by)
-    wrong = outcome.run(lab, lesson, alone, until=lambda test: test.failed_by_assertion)
+    request = of_lesson(lesson, "solutions", tests=(lesson.tests,), replaced=mutants.apply(mutant, lesson))
+    alone = request.only(mutant.killed_by)
+    wrong = outcome.run(lab, alone, until=lambda test: test.failed_by_assertion)
     killed = any(t.failed_by_assertion for t in wrong.tests.values())
     return Finding(lesson.name, what, killed, "" if killed else f"survived: {failures(wrong) or 'the test passed'}")
 
@@ -225,6 +227,6 @@ def failures(results: Results) -> str:
     bad = [
         f"{t.name}: {t.verdict.kind} {t.verdict} ({t.exception}, {t.when})"
         for t in results.tests.values()
-        if t.verdict.kind != "done"
+        if not t.done
     ]
     return "; ".join([results.unreadable] * bool(results.unreadable) + bad)

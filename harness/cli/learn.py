@@ -290,7 +290,8 @@ def run(
     if given and not arguments:
         note(f"workbook run {chosen.number} -- {shlex.join(given)}", style="dim")
     argv = starter.argv(str(folder / "loader.py"), *given)
-    files = payload.of_folder(folder) | payload.of_paths([Path(starter.__file__)])
+    artefacts.check_target(where, chosen.root)
+    files = payload.of_folder(folder)
     raise typer.Exit(relay.run(opened("vm"), argv, cwd=folder, files=files, bring=where))
 
 

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.course.catalog import Lesson
-    from harness.lab.host import HostLab
+    from harness.lab.guest import Lab
     from harness.lab.saved import SavedGuest
-    from harness.lab.virtual import VirtualLab
 
 LessonName = Annotated[str, typer.Argument(help="number, slug or topic: 3, 03, maps", metavar="LESSON")]
 OneLesson = Annotated[str | None, typer.Argument(help="one lesson; all by default", metavar="[LESSON]")]
@@ -61,7 +60,7 @@ def show_json(data: Any) -> None:
     typer.echo(json.dumps(data))
 
 
-def opened(name: str) -> VirtualLab | HostLab:
+def opened(name: str) -> Lab:
     """The lab, built with progress on the screen if it is missing."""
     from harness.lab.choose import open_lab
     from harness.screen import stages

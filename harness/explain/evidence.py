@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from harness.protocol.facts import Activity, Frame, Gathered, Symbols
 
 Stage = Literal["compile", "load", "attach", "run", "ok"]
 
@@ -22,23 +24,18 @@ ATTACHING = re.compile(
     re.IGNORECASE,
 )
 
-
-@dataclass(frozen=True)
-class Frame:
-    """One line that a Python exception came through."""
-
-    path: Path
-    line: int
-    text: str
+REFUSED_BY_BCC = re.compile("Failed to load|super-user")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """One failure, or none."""
 
     stage: Stage
     text: str
     """All that was printed."""
+    files: Mapping[Path, str] = field(default_factory=dict)
+    """The texts that travelled into the lab. No other file's line is ever shown: a report can name any."""
     file: Path | None = None
     """What the user named; None for standard input."""
     path: Path | None = None
@@ -59,18 +56,29 @@ class Evidence:
     message: str = ""
     frames: tuple[Frame, ...] = ()
     callback: bool = False
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    symbols: Symbols = field(default_factory=Symbols)
     """What the guest was asked afterwards, about symbols and tracepoints."""
-    silent: Mapping[str, Any] = field(default_factory=dict)
+    nothing_loaded: bool = False
+    """A script ended by itself and made no BPF object."""
+    activity: Activity | None = None
     """What the kernel knew of a script that ran to the end of its time."""
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """The questions that were answered with yes; a rule can ask for one by name."""
+        found = {
+            "asked": self.symbols.asked, "exists": self.symbols.exists, "unprivileged": self.symbols.unprivileged,
+            "nothing_loaded": self.nothing_loaded,
+        }  # fmt: skip
+        return frozenset(name for name, yes in found.items() if yes)
 
 
 def of_log(text: str, file: Path | None = None) -> Evidence:
     """Evidence from a log alone."""
     return Evidence(
-        stage_of(text),
-        text,
-        file,
+        stage=stage_of(text),
+        text=text,
+        file=file,
         log=text if INSTRUCTION.search(text) else "",
         message=_raised(text),
         callback="ctypes callback function" in text,
@@ -92,38 +100,40 @@ def _raised(text: str) -> str:
     return str(found[-1]) if found else ""
 
 
-def of_data(data: Mapping[str, Any], own: Mapping[Path, str]) -> Evidence:
-    """Evidence from what the guest sent; `own` holds the files that travelled there."""
-    file = Path(data["file"])
-    path = Path(data["path"]) if data.get("path") else file
-    message = str(data.get("message", ""))
-    failed = data["status"] not in (0, -9, -2) or bool(data.get("callback"))
-    if data["status"] < 0 and (data["stage"] == "compile" or file.suffix != ".py"):
+def of_gathered(found: Gathered, files: Mapping[Path, str]) -> Evidence:
+    """Evidence from what the guest gathered; `files` are the texts that travelled there, and a path is one of them."""
+    file = Path(found.file) if Path(found.file) in files else None
+    path = Path(found.path) if Path(found.path) in files else file
+    is_script = found.file.endswith(".py")
+    failed = found.status not in (0, -9, -2) or found.callback
+    if found.status < 0 and (found.stage == "compile" or not is_script):
         failed = True  # a script may be ended when its time is over; a program ends by itself
-    idle = not failed and file.suffix == ".py" and data.get("modules") == 0
-    stage: Stage = data["stage"]
+    idle = not failed and is_script and found.modules == 0
+    stage: Stage = found.stage
     if not failed and not idle:
         stage = "ok"
-    elif stage == "load" and message and "Failed to load" not in message and "super-user" not in message:
+    elif stage == "load" and found.message and not REFUSED_BY_BCC.search(found.message):
         stage = "run"
-    if failed and ATTACHING.search(message):
+    if failed and ATTACHING.search(found.message):
         stage = "attach"
     return Evidence(
-        stage,
-        data["text"],
-        file,
-        path,
-        own.get(path, data.get("source", "")),
-        data.get("rewritten", ""),
-        data.get("log", ""),
-        data.get("errno", 0),
-        data.get("program", ""),
-        {int(number): int(line) for number, line in data.get("lines", ())},
-        tuple(data.get("calls", ())),
-        str(data.get("exception", "")),
-        message,
-        tuple(Frame(Path(name), line, text) for name, line, text, *_ in data.get("frames", ())),
-        bool(data.get("callback")),
-        data.get("facts", {}) | {"nothing_loaded": idle},
-        data.get("silent", {}),
+        stage=stage,
+        text=found.text,
+        files=files,
+        file=file,
+        path=path,
+        own=files.get(path, found.source) if path else found.source,
+        rewritten=found.rewritten,
+        log=found.log,
+        errno=found.errno,
+        program=found.program,
+        lines=dict(found.lines),
+        calls=found.calls,
+        exception=found.exception,
+        message=found.message,
+        frames=found.frames,
+        callback=found.callback,
+        symbols=found.symbols,
+        nothing_loaded=idle,
+        activity=found.activity,
     )

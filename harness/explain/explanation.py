@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.explain import causes, names
+from harness.explain import causes, limits, names
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
 from harness.explain.registers import TYPES
@@ -75,7 +75,8 @@ def _accepted(evidence: Evidence, finding: Finding) -> bool:
 
 def _of_silence(evidence: Evidence) -> Explanation:
     """Nothing failed: all is well, or nothing was seen and the kernel knows why."""
-    found = causes.cause(evidence.silent) if evidence.silent and evidence.silent["printed"] <= causes.QUIET else None
+    seen = evidence.activity
+    found = causes.cause(seen) if seen and seen.printed <= causes.QUIET else None
     if found is None:
         return Explanation("ok", path=evidence.file)
     return Explanation(
@@ -115,9 +116,10 @@ def _blamed(rule: Rule, evidence: Evidence, finding: Finding) -> Finding:
     """The finding at the first place that the rule blames, from the refused instruction's line on if there is one."""
     if not rule.blames:
         return finding
-    before = evidence.own.splitlines(keepends=True)[: finding.line - 1] if finding.code and finding.line else []
-    found = rule.blames.search(evidence.own, sum(map(len, before)))
-    return replace(finding, line=evidence.own.count("\n", 0, found.start()) + 1) if found else finding
+    own = limits.source(evidence.own)
+    before = own.splitlines(keepends=True)[: finding.line - 1] if finding.code and finding.line else []
+    found = rule.blames.search(own, sum(map(len, before)))
+    return replace(finding, line=own.count("\n", 0, found.start()) + 1) if found else finding
 
 
 def _clang_means(message: str) -> str:
@@ -138,10 +140,8 @@ def _kind(name: str) -> str:
 
 def _source(evidence: Evidence, finding: Finding) -> str:
     """The line that is shown: the learner's, else as the log has it."""
-    own = evidence.own if finding.path == evidence.path else ""
-    if not own and finding.path and finding.path.is_file():
-        own = finding.path.read_text(errors="replace")
-    rows = own.splitlines()
+    text = evidence.own if finding.path == evidence.path else evidence.files.get(finding.path or Path(), "")
+    rows = text.splitlines()
     return rows[finding.line - 1] if finding.line and finding.line <= len(rows) else finding.shown
 
 

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from harness.explain import limits, lines, registers, stack, verifier
-from harness.explain.evidence import CLANG, LLVM, Evidence, Frame
+from harness.explain.evidence import CLANG, LLVM, Evidence
+from harness.protocol.facts import Frame
 
 NO_RIGHTS = re.compile(r"Operation not permitted|super-user privileges")
 SNIPPET = re.compile(r"^ *\d+ \| ?(.*)$")
@@ -67,14 +68,14 @@ def _found(evidence: Evidence) -> Finding:
         return _raised(evidence)
     mine = _own_frames(evidence)
     if mine and NO_RIGHTS.search(found.message):  # no line of the C text is to blame
-        return Finding(found.message, mine[-1].path, mine[-1].line, shown=mine[-1].text)
+        return Finding(found.message, Path(mine[-1].path), mine[-1].line, shown=mine[-1].text)
     return found
 
 
 def _own_frames(evidence: Evidence) -> list[Frame]:
     """The lines of an exception's way that are in the script's own folder."""
     home = evidence.file.parent if evidence.file and evidence.file.suffix == ".py" else None
-    return [frame for frame in evidence.frames if frame.path.parent == home]
+    return [frame for frame in evidence.frames if (path := Path(frame.path)) in evidence.files and path.parent == home]
 
 
 def _compiled(evidence: Evidence) -> Finding:
@@ -163,7 +164,7 @@ def _raised(evidence: Evidence) -> Finding:
         if line or not mine:
             return Finding(message or _last_line(evidence.text), evidence.path, line)
     if mine:
-        return Finding(message, mine[-1].path, mine[-1].line, shown=mine[-1].text)
+        return Finding(message, Path(mine[-1].path), mine[-1].line, shown=mine[-1].text)
     return Finding(message or _last_line(evidence.text), evidence.file)
 
 

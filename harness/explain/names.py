@@ -73,7 +73,7 @@ def near(name: str, evidence: Evidence, rule: str) -> str:
 def _candidates(name: str, evidence: Evidence, rule: str) -> set[str]:
     """The names that may be meant where the rule says that there is no `name`."""
     if rule in ("symbol-not-found", "tracepoint-unknown", "not-traceable"):
-        return {str(one) for one in evidence.facts.get("near", ())}
+        return set(evidence.symbols.near)
     text = evidence.rewritten or evidence.own
     if rule == "unknown-function":
         return set(re.findall(r"\b(\w+)\s*\(", evidence.own)) | set(HELPERS.split())

@@ -49,7 +49,7 @@ class Rule:
             return None
         if self.callback is not None and self.callback != evidence.callback:
             return None
-        if self.fact and not evidence.facts.get(self.fact):
+        if self.fact and self.fact not in evidence.answers:
             return None
         if self.not_source and self.not_source.search(evidence.own):
             return None

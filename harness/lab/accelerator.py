@@ -19,6 +19,7 @@ from harness.lab import qemu
 from harness.lab.image import cache, initramfs
 from harness.lab.image.disk import Disk
 from harness.lab.machine import Machine
+from harness.protocol.messages import Ready
 
 DEVICE = Path("/dev/kvm")
 PROOF_DEADLINE_S = 20
@@ -87,7 +88,7 @@ def _decide(disk: Disk, say: Callable[[str], None]) -> Choice:
         initrd.write_bytes(initramfs.archive(initramfs.files(disk)))
         try:
             with Machine(disk, initrd, "kvm") as machine:
-                machine.channel.expect("ready", PROOF_DEADLINE_S)
+                machine.channel.expect(Ready, PROOF_DEADLINE_S)
         except GuestLost as lost:
             return Choice("tcg", f"a kernel does not start in KVM here ({lost})", _given())
     return Choice("kvm", "a kernel starts in KVM here", _given())

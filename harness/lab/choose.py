@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.lab import saved
+from harness.lab.guest import Lab
 from harness.lab.host import HostLab
 from harness.lab.qemu import MEMORY_MIB
 from harness.lab.virtual import VirtualLab
@@ -26,7 +27,7 @@ def fitting() -> int:
     return max(1, min(os.cpu_count() or 1, available_mib() // GUEST_MIB))
 
 
-def open_lab(name: str, say: Callable[[str], None]) -> VirtualLab | HostLab:
+def open_lab(name: str, say: Callable[[str], None]) -> Lab:
     """ "vm": the saved guest, built if need be; "host": this kernel, as root. LabError where it cannot be had."""
     if name == "host":
         return HostLab()

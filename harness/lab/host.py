@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 from harness.errors import SetupError
+from harness.lab.channel import Channel
 from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
 from harness.lab.image import initramfs
-from harness.lab.machine import Channel
+from harness.protocol.messages import Ready, Run, read_features
 
 PYTHON = "/usr/bin/python3"
 """Debian's interpreter: the one that python3-bpfcc belongs to."""
@@ -39,7 +40,7 @@ def lacks() -> list[str]:
         )
     if done.returncode != 0:
         return [done.stderr.strip()[-300:] or f"the question ended with status {done.returncode}"]
-    answers: dict[str, str] = json.loads(done.stdout)
+    answers = read_features(done.stdout.encode()).lacking
     return list(dict.fromkeys(filter(None, answers.values())))
 
 
@@ -55,8 +56,17 @@ class HostLab:
     def prepare(self) -> None:
         """Nothing to restore."""
 
+    def begin(self, files: Mapping[Path, bytes], run: Run) -> None:
+        """Nothing is begun ahead: this kernel is used by others meanwhile."""
+
     def close(self) -> None:
         """Nothing waits."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Guest]:
@@ -72,7 +82,7 @@ class HostLab:
             theirs.close()
             channel = Channel(ours)
             try:
-                channel.expect("ready", SETTLE_DEADLINE_S)
+                channel.expect(Ready, SETTLE_DEADLINE_S)
                 yield Guest(channel)
             finally:
                 channel.close()

@@ -78,7 +78,7 @@ def argv(qemu: Qemu, disk: Disk, initrd: Path, accelerator: str, wiring: Wiring)
         "-kernel", str(disk.kernel), "-initrd", str(initrd), "-append", KERNEL_ARGUMENTS,
         "-drive", f"if=none,id=disk,file={disk.image},format=raw,readonly=on",
         "-device", "virtio-blk-pci,drive=disk",
-        "-chardev", f"file,id=console,path=/proc/self/fd/{wiring.console},append=on", "-serial", "chardev:console",
+        "-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console",
         "-device", "virtio-serial-pci",
         "-chardev", f"socket,id=channel,fd={wiring.channel}",
         "-device", f"virtserialport,chardev=channel,name={PORT_NAME}",

@@ -19,6 +19,7 @@ from harness.lab.image import cache, disk, initramfs
 from harness.lab.image.disk import Disk
 from harness.lab.image.recipe import DEFAULT, Recipe
 from harness.lab.machine import Machine
+from harness.protocol.messages import Ready, Warm, Warmed
 
 BOOT_DEADLINE_S = 180
 WARM_DEADLINE_S = 300
@@ -111,11 +112,11 @@ def _build(image: Disk, choice: accelerator.Choice, work: Path, say: Callable[[s
     say(f"booting the guest ({choice.name})")
     begin = time.monotonic()
     with Machine(image, initrd, choice.name, monitor=True) as machine:
-        ready = machine.channel.expect("ready", BOOT_DEADLINE_S)
+        ready = machine.channel.expect(Ready, BOOT_DEADLINE_S)
         boot_s = time.monotonic() - begin
         say("warming up (Python, BCC, pytest)")
-        machine.channel.request("warm")
-        warm = machine.channel.expect("warm", WARM_DEADLINE_S)
+        machine.channel.request(Warm())
+        warm = machine.channel.expect(Warmed, WARM_DEADLINE_S)
         say("saving the guest")
         assert machine.monitor is not None
         try:
@@ -123,13 +124,13 @@ def _build(image: Disk, choice: accelerator.Choice, work: Path, say: Callable[[s
         except (QMPError, EOFError, TimeoutError) as error:
             raise GuestLost(f"QEMU could not save the guest: {error!r}", remedy="make check") from error
     facts = Facts(
-        kernel=ready["kernel"],
+        kernel=ready.kernel,
         accelerator=choice.name,
         accelerator_reason=choice.reason,
         qemu=qemu.find().version,
         boot_s=round(boot_s, 2),
-        import_s=round(warm["import_s"], 2),
-        compile_s=round(warm["compile_s"], 2),
+        import_s=round(warm.import_s, 2),
+        compile_s=round(warm.compile_s, 2),
     )
     (work / "facts.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Self
 
 from harness.errors import GuestLost
 from harness.lab.guest import Guest, Lab
+from harness.protocol.messages import End, Ended, Run
 
 END_DEADLINE_S = 30
 
@@ -45,6 +47,12 @@ class SharedLab:
             self._open.__exit__(*sys.exc_info())
             raise
 
+    def prepare(self) -> None:
+        """The first run restores the guest; the others find it."""
+
+    def begin(self, files: Mapping[Path, bytes], run: Run) -> None:
+        """Nothing is begun ahead."""
+
     def close(self) -> None:
         """End the guest, if there is one."""
         self._guest = None
@@ -58,5 +66,5 @@ class SharedLab:
 
 
 def _end_run(guest: Guest) -> None:
-    guest.channel.request("end")
-    guest.channel.expect("ended", END_DEADLINE_S)
+    guest.channel.request(End())
+    guest.channel.expect(Ended, END_DEADLINE_S)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from harness.errors import GuestLost
-from harness.lab.ahead import BegunGuest
+from harness.lab.ahead import BegunGuest, settling
+from harness.lab.channel import Deadline, Received
 from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
 from harness.lab.machine import Machine
 from harness.lab.saved import SavedGuest
-from harness.protocol.frames import Frame, Kind
+from harness.protocol.messages import Collected, Run, Settled
 
 
 class VirtualLab:
@@ -31,16 +30,16 @@ class VirtualLab:
         if self._waiting is None:
             self._waiting = self._saved.restore()
 
-    def begin(self, files: Mapping[Path, bytes], cwd: Path, fields: dict[str, Any]) -> None:
+    def begin(self, files: Mapping[Path, bytes], run: Run) -> None:
         """Prepare the next guest, and begin in it the run of pytest that is expected."""
         if self._begun is not None:
             return
         self.prepare()
         assert self._waiting is not None
         try:
-            _ask_to_settle(self._waiting)
+            self._waiting.channel.request(settling())
             begun = BegunGuest(self._waiting.channel)
-            begun.begin(files, cwd, fields)
+            begun.begin(files, run)
         except GuestLost:
             self.close()
             raise
@@ -50,13 +49,13 @@ class VirtualLab:
         """Until the run that was begun has collected its tests."""
         assert self._waiting is not None
         channel = self._waiting.channel
-        frames: list[Frame] = []
-        while not any(frame.kind is Kind.REPORT and frame.json()["event"] == "collected" for frame in frames[-1:]):
-            frame = channel.receive(SETTLE_DEADLINE_S)
-            if frame is None:
-                raise GuestLost("the guest that was begun ahead of time does not collect")
-            frames.append(frame)
-        channel.unread(frames)
+        seen: list[Received] = []
+        for message in channel.messages(Deadline(SETTLE_DEADLINE_S)):
+            seen.append(message)
+            if isinstance(message, Collected):
+                channel.unread(seen)
+                return
+        raise GuestLost("the guest that was begun ahead of time does not collect")
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Guest]:
@@ -67,8 +66,8 @@ class VirtualLab:
         with machine:
             try:
                 if begun is None:
-                    _ask_to_settle(machine)
-                machine.channel.expect("settled", SETTLE_DEADLINE_S)
+                    machine.channel.request(settling())
+                machine.channel.expect(Settled, SETTLE_DEADLINE_S)
             except GuestLost as lost:
                 lost.remedy = "make lab-clean lab"
                 raise
@@ -80,7 +79,8 @@ class VirtualLab:
             self._waiting.close()
             self._waiting = self._begun = None
 
+    def __enter__(self) -> Self:
+        return self
 
-def _ask_to_settle(machine: Machine) -> None:
-    """Give a restored guest the time of now and randomness of its own."""
-    machine.channel.request("settle", time_ns=time.time_ns(), entropy=os.urandom(32).hex())
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -13,12 +13,13 @@ from rich.text import Text
 from harness.course.catalog import Lesson
 from harness.errors import LabError
 from harness.lab.guest import Lab
-from harness.run import outcome, payload
+from harness.protocol.facts import Measured
+from harness.run import outcome
 from harness.run.outcome import StepResult
+from harness.run.request import of_lesson
 
 INSTRUCTION = 8
 """Bytes (struct bpf_insn)."""
-MEASURE = ("-p", "harness.guest.testing.costed")
 ROWS = (
     ("xlated", "instructions, rewritten by the verifier"),
     ("jited", "machine code (bytes)"),
@@ -70,33 +71,32 @@ def compare(lab: Lab, lesson: Lesson, seed: int, say: Callable[[str], None]) -> 
 
     def run(tree: str) -> Side:
         say("your code" if tree == "lessons" else "the reference")
-        request = payload.batch(lesson, tree, tests=(lesson.tests,), seed=seed, options=MEASURE)
-        results = outcome.run(lab, lesson, request)
+        results = outcome.run(lab, of_lesson(lesson, tree, tests=(lesson.tests,), seed=seed, measure=True))
         for test in results.tests.values():
             if test.verdict.kind == "lab":
                 raise LabError(str(test.verdict))
         measured = [test.measured for test in results.tests.values() if test.measured]
         steps = [one for one in outcome.by_step(lesson, results) if one.total]
-        return Side(steps, costs(measured), max((one["lost"] for one in measured), default=0), results.unreadable)
+        return Side(steps, costs(measured), max((one.lost for one in measured), default=0), results.unreadable)
 
     return run("lessons"), run("solutions")
 
 
-def costs(measured: Iterable[dict[str, Any]]) -> list[Cost]:
+def costs(measured: Iterable[Measured]) -> list[Cost]:
     """The numbers of all tests, put together by program; in the order in which they were loaded."""
     last: dict[int, Cost] = {}
     for one in measured:
-        sizes = {found["id"]: found["bytes"] for found in one["maps"]}
-        for program in one["programs"]:
-            last[program["id"]] = Cost(
-                name=program["name"],
-                xlated=program["xlated"] // INSTRUCTION,
-                jited=program["jited"],
-                verified=program["verified"],
-                stack=program["stack"],
-                map_bytes=sum(sizes.get(number, 0) for number in program["maps"]),
-                events=program["runs"],
-                run_ns=program["run_ns"],
+        sizes = {found.id: found.bytes for found in one.maps}
+        for program in one.programs:
+            last[program.id] = Cost(
+                name=program.name,
+                xlated=program.xlated // INSTRUCTION,
+                jited=program.jited,
+                verified=program.verified,
+                stack=program.stack,
+                map_bytes=sum(sizes.get(number, 0) for number in program.maps),
+                events=program.runs,
+                run_ns=program.run_ns,
             )
     merged: dict[str, Cost] = {}
     for cost in last.values():

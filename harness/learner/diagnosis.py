@@ -5,21 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from harness.errors import GuestLost, UsageError
-from harness.explain.evidence import Evidence, of_data, of_log
-from harness.explain.explanation import Explanation, explain
+from harness.course import files
+from harness.errors import GuestLost, HarnessFault, UsageError
+from harness.explain.evidence import Evidence, of_gathered, of_log
+from harness.explain.explanation import Explanation
+from harness.lab.channel import Deadline, Output
 from harness.lab.guest import Guest, Lab
-from harness.protocol.frames import Kind
-from harness.run import payload
+from harness.protocol.frames import WireError
+from harness.protocol.messages import Exited, InternalError, Spawn, read_gathered
+from harness.protocol.visible import visible
+from harness.run.verdict import explained
 
 FILE_DEADLINE_S = 300
 """Seconds that one program may take before the guest is given up, beside the seconds it runs."""
-LINES_MAX = 32 << 20
+LINE_MAX = 32 << 20
+"""Bytes that the lab may send for one program."""
+LOG_MAX = 1 << 20
+"""Bytes of a log that are read, half from each end."""
 CRASHED = (
     "Run it alone. If that ends the lab again, the program takes the guest's kernel or all of its memory with it;"
     " what the kernel said last is below."
@@ -43,47 +49,68 @@ def all_of(
             raise UsageError(f"{name}: no such file", remedy="workbook explain --help")
     programs = [Path(name).absolute() for name in names if is_program(name)]
     with contextlib.ExitStack() as stack:
-        gathered: Iterator[dict[str, Any] | GuestLost] = iter(())
+        gathered: Iterator[Evidence | GuestLost] = iter(())
         if programs:
             gathered = stack.enter_context(contextlib.closing(gather(open_lab(), programs, seconds, arguments)))
         for name in names:
-            yield name, _of_program(name, next(gathered)) if is_program(name) else explain(_of_log(name))
+            yield name, _of_program(name, next(gathered)) if is_program(name) else explained(_of_log(name))
 
 
-def _of_program(name: str, data: dict[str, Any] | GuestLost) -> Explanation:
-    if isinstance(data, GuestLost):
-        cause = f"The lab was lost while this program ran ({data})."
+def _of_program(name: str, found: Evidence | GuestLost) -> Explanation:
+    if isinstance(found, GuestLost):
+        cause = f"The lab was lost while this program ran ({found})."
         return Explanation(
-            "lab", path=Path(name), cause=cause, advice=CRASHED, page="docs/troubleshooting.md", log=data.console
+            "lab", path=Path(name), cause=cause, advice=CRASHED, page="docs/troubleshooting.md", log=found.console
         )
-    return explain(of_data(data, {path: path.read_text(errors="replace") for path in _near(Path(name).absolute())}))
+    return explained(found)
 
 
 def _of_log(name: str) -> Evidence:
     if name == "-":
-        return of_log(sys.stdin.read())
-    return of_log(Path(name).read_text(errors="replace"), Path(name))
+        return of_log(_read(sys.stdin.buffer))
+    with Path(name).open("rb") as log:
+        return of_log(_read(log), Path(name))
 
 
-def _near(path: Path) -> list[Path]:
-    return [path, *sorted(path.parent.glob("*.c")), *sorted(path.parent.glob("*.h"))]
+def _read(log: BinaryIO) -> str:
+    """A log, harmless to print; of a long one both ends, read piece by piece."""
+    head = log.read(LOG_MAX // 2)
+    tail, size = bytearray(), 0
+    while piece := log.read(LOG_MAX // 2):
+        size += len(piece)
+        tail += piece
+        del tail[: -(LOG_MAX // 2)]
+    left_out = size - len(tail)
+    middle = f"\n[… {left_out} bytes left out …]\n".encode() if left_out else b""
+    return visible((head + middle + tail).decode(errors="replace"))
+
+
+def _near(path: Path) -> dict[Path, bytes]:
+    """The program and the C files beside it, as far as they are ordinary files."""
+    beside = [*sorted(path.parent.glob("*.c")), *sorted(path.parent.glob("*.h"))]
+    found = {path: files.read(path)}
+    for other in beside:
+        with contextlib.suppress(UsageError):
+            found[other] = files.read(other)
+    return found
 
 
 def gather(
     lab: Lab, programs: list[Path], seconds: float, arguments: Sequence[str] = ()
-) -> Generator[dict[str, Any] | GuestLost, None, None]:
+) -> Generator[Evidence | GuestLost, None, None]:
     """Evidence of each program, run one after the other in one guest.
 
     For a program with which the guest dies or goes silent that loss; the next ones go on in a fresh guest.
     """
+    sent = {path: text for program in programs for path, text in _near(program).items()}
     left = programs
     while left:
         running = False
         try:
             with lab.open() as guest:
                 running = True
-                for data in _run(guest, left, seconds, arguments):
-                    yield data
+                for evidence in _run(guest, left, sent, seconds, arguments):
+                    yield evidence
                     left = left[1:]
         except GuestLost as lost:
             if not running:
@@ -92,30 +119,43 @@ def gather(
             left = left[1:]
 
 
-def _run(guest: Guest, programs: list[Path], seconds: float, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    guest.put({path: path.read_bytes() for program in programs for path in _near(program) if _fits(path)})
-    argv = ["python3", "-m", "harness.guest.observing.gather", str(seconds), json.dumps(arguments), *map(str, programs)]
-    guest.spawn("exec", programs[0].parent, argv=argv, folders=sorted({str(path.parent) for path in programs}))
-    buffer, told, count = b"", b"", 0
-    end = time.monotonic() + FILE_DEADLINE_S + seconds
-    while count < len(programs):
-        frame = guest.channel.receive(max(0.0, end - time.monotonic()))
-        if frame is None:
-            raise GuestLost("the program did not end in the lab")
-        if frame.kind is Kind.CONTROL and frame.json().get("event") == "exit":
-            raise GuestLost("what watches it ended", console=told.decode(errors="replace"))
-        if frame.kind is Kind.STDERR:
-            told = (told + frame.payload)[-4000:]
-        elif frame.kind is Kind.STDOUT:
-            buffer += frame.payload
-            if len(buffer) > LINES_MAX:
+def _run(
+    guest: Guest, programs: list[Path], sent: dict[Path, bytes], seconds: float, arguments: Sequence[str]
+) -> Iterator[Evidence]:
+    texts = {path: text.decode(errors="replace") for path, text in sent.items()}
+    argv = ["python3", "-m", "harness.guest.observing.gather", str(seconds), json.dumps(arguments)]
+    folders = tuple(sorted({str(path.parent) for path in programs}))
+    guest.put(sent)
+    guest.start(Spawn(argv=(*argv, *map(str, programs)), cwd=str(programs[0].parent), folders=folders))
+    buffer, complaint, count = bytearray(), b"", 0
+    deadline = Deadline(FILE_DEADLINE_S + seconds)
+    for message in guest.channel.messages(deadline):
+        if isinstance(message, Exited):
+            raise GuestLost("what watches it ended", console=visible(complaint.decode(errors="replace")))
+        if isinstance(message, Output) and message.stream == "stderr":
+            complaint = (complaint + message.data)[-4000:]
+        elif isinstance(message, Output):
+            buffer += message.data
+            if len(buffer) > LINE_MAX:
                 raise GuestLost("the lab sent more than can be read")
             while (stop := buffer.find(b"\n")) >= 0:
-                row, buffer = buffer[:stop], buffer[stop + 1 :]
-                end = time.monotonic() + FILE_DEADLINE_S + seconds
+                row = bytes(buffer[:stop])
+                del buffer[: stop + 1]
+                deadline.move(FILE_DEADLINE_S + seconds)
+                yield _evidence(row, programs[count], texts)
                 count += 1
-                yield json.loads(row)
+                if count == len(programs):
+                    return
+    raise GuestLost("the program did not end in the lab")
 
 
-def _fits(path: Path) -> bool:
-    return path.stat().st_size <= payload.FILE_MAX
+def _evidence(row: bytes, program: Path, texts: dict[Path, str]) -> Evidence:
+    try:
+        found = read_gathered(row)
+    except WireError as error:
+        raise GuestLost(f"the lab sent what cannot be read: {error}") from error
+    if isinstance(found, InternalError):
+        raise HarnessFault(found.text)
+    if found.file != str(program):
+        raise GuestLost("the lab spoke of another program than it was asked about")
+    return of_gathered(found, texts)

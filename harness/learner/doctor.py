@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,9 @@ from harness.lab import accelerator, host, qemu, saved
 from harness.lab.choose import available_mib
 from harness.lab.image import cache, disk
 from harness.lab.virtual import VirtualLab
+from harness.protocol.frames import WireError
+from harness.protocol.messages import read_features
+from harness.protocol.visible import visible
 
 State = Literal["ok", "missing", "note"]
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -134,20 +136,22 @@ def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     virtual = VirtualLab(guest)
     try:
         with virtual.open() as machine:
-            status, out, complaint = machine.run(["python3", "-m", "harness.guest.observing.features"], timeout_s=120)
-    except WorkbookError as error:
+            answer = machine.run(["python3", "-m", "harness.guest.observing.features"], timeout_s=120)
+            lacking = read_features(answer.out.encode()).lacking if answer.status == 0 else {}
+    except (WorkbookError, WireError) as error:
         yield Finding("lab", "missing", str(error), "make lab-clean lab")
         return
     finally:
         virtual.close()
-    if status != 0:
-        yield Finding("lab", "missing", f"its kernel does not answer: {complaint.strip()[-300:]}", "make lab-clean lab")
+    if answer.status != 0:
+        why = f"its kernel does not answer: {visible(answer.err).strip()[-300:]}"
+        yield Finding("lab", "missing", why, "make lab-clean lab")
         return
     yield Finding("lab", "ok", f"Linux {guest.facts.kernel}, saved by QEMU {guest.facts.qemu}")
-    yield from _for_lessons(lessons, json.loads(out))
+    yield from _for_lessons(lessons, lacking)
 
 
-def _for_lessons(lessons: list[Lesson], found: dict[str, str]) -> Iterator[Finding]:
+def _for_lessons(lessons: list[Lesson], found: Mapping[str, str]) -> Iterator[Finding]:
     for lesson in lessons:
         needed = [probe.__name__ for probe in features.GENERAL] + list(lesson.needs)
         lacking = [found.get(name, f"{name}: no such feature is known") for name in needed]

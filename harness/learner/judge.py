@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 import harness
-from harness.course import mutants
+from harness.course import files, mutants
 from harness.course.catalog import Lesson, Step
 from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
@@ -20,6 +20,7 @@ from harness.lab.shared import SharedLab
 from harness.learner import progress
 from harness.protocol.names import LEARNERS_TEST
 from harness.run import outcome, payload
+from harness.run.request import of_lesson
 
 REFERENCE_RUNS = 2
 
@@ -52,10 +53,7 @@ def own_steps(lesson: Lesson) -> list[Step]:
 
 def own_test(lesson: Lesson, tree: str) -> bytes:
     """The text of the test_mine.py in `tree`."""
-    path = payload.folder_of(lesson, tree) / LEARNERS_TEST
-    if not path.is_file():
-        raise UsageError(f"{path.relative_to(lesson.root)} is missing")
-    return path.read_bytes()
+    return files.read(payload.folder_of(lesson, tree) / LEARNERS_TEST)
 
 
 def judge(
@@ -76,8 +74,7 @@ def judge(
     path = lesson.folder() / LEARNERS_TEST
 
     def run(lab: Lab, replaced: dict[Path, bytes]) -> outcome.Results:
-        request = payload.batch(lesson, "solutions", tests=(path,), replaced=replaced | {path: mine})
-        results = outcome.run(lab, lesson, request)
+        results = outcome.run(lab, of_lesson(lesson, "solutions", tests=(path,), replaced=replaced | {path: mine}))
         for test in results.tests.values():
             if test.verdict.kind == "lab":
                 raise LabError(str(test.verdict))
@@ -109,7 +106,7 @@ def judge(
 
 def _fails(results: outcome.Results) -> Judgement:
     """What is said of a test that does not pass on the reference."""
-    failed = [test.verdict for test in results.tests.values() if test.verdict.kind != "done"]
+    failed = [test.verdict for test in results.tests.values() if not test.done]
     if results.unreadable or not failed:
         return Judgement(False, False, results.unreadable or "test_mine.py holds no test")
     words = "\n".join([failed[0].text, *map(str, failed[1:])])
@@ -118,7 +115,7 @@ def _fails(results: outcome.Results) -> Judgement:
 
 def _why_not(results: outcome.Results, named: Mutant) -> str:
     """What the test did on the wrong answer in place of failing by its own assertion."""
-    broken = next((test for test in results.tests.values() if test.verdict.kind != "done"), None)
+    broken = next((test for test in results.tests.values() if not test.done), None)
     if broken:
         return f"on a wrong answer it breaks, where its own assertion should fail: {broken.exception}, {broken.verdict}"
     if results.unreadable:
@@ -141,12 +138,12 @@ def once(
 
 def _content(lesson: Lesson, step: Step, mine: bytes) -> str:
     """A digest of all that the judgement of `mine` rests on: never the learner's own code."""
-    files = payload.of_folder(lesson.folder()) | payload.of_folder(lesson.folder("solutions"))
-    files |= payload.of_paths([Path(harness.__file__).parent])
+    seen = payload.of_folder(lesson.folder()) | payload.of_folder(lesson.folder("solutions"))
+    seen |= payload.of_paths([Path(harness.__file__).parent])
     own = {lesson.folder() / name for name in lesson.edited}
     digest = hashlib.sha256(repr(step).encode())
-    files |= {lesson.mutants: lesson.mutants.read_bytes() if lesson.mutants.exists() else b"", Path("mine"): mine}
-    for path, content in files.items():
+    seen |= {lesson.mutants: lesson.mutants.read_bytes() if lesson.mutants.exists() else b"", Path("mine"): mine}
+    for path, content in seen.items():
         if path not in own:
             digest.update(f"{path}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import shutil
 import signal
 import sys
@@ -15,17 +14,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harness.lab.guest import Guest
-from harness.lab.host import HostLab
-from harness.lab.virtual import VirtualLab
+from harness.lab.channel import Deadline, Output
+from harness.lab.guest import Guest, Lab
 from harness.learner import artefacts
-from harness.protocol.frames import Kind
+from harness.protocol.messages import Exited, Resize, Signal, Spawn
 
 READ_SIZE = 1 << 16
 
 
 def run(
-    lab: VirtualLab | HostLab,
+    lab: Lab,
     argv: list[str],
     cwd: Path,
     files: Mapping[Path, bytes],
@@ -37,9 +35,11 @@ def run(
         with lab.open() as guest:
             guest.put(files)
             size = shutil.get_terminal_size()
-            guest.spawn(
-                "exec", cwd, argv=argv, tty=on_terminal, rows=size.lines, columns=size.columns,
-                env=_environment(), folders=[artefacts.GUEST_FOLDER],
+            guest.start(
+                Spawn(
+                    argv=tuple(argv), cwd=str(cwd), tty=on_terminal, rows=size.lines, columns=size.columns,
+                    env=_environment(), folders=(artefacts.GUEST_FOLDER,),
+                )
             )  # fmt: skip
             with _terminal(guest, on_terminal):
                 status = _relay(guest)
@@ -62,11 +62,11 @@ def _terminal(guest: Guest, on_terminal: bool) -> Iterator[None]:
     """In a terminal, keys go to the guest as they are; elsewhere an interrupt goes there as a signal."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        guest.channel.request("signal", number=int(signal.SIGINT))
+        guest.channel.request(Signal(number=int(signal.SIGINT)))
 
     def resize(number: int, frame: FrameType | None) -> None:
         size = shutil.get_terminal_size()
-        guest.channel.request("window", rows=size.lines, columns=size.columns)
+        guest.channel.request(Resize(rows=size.lines, columns=size.columns))
 
     before: list[Any] = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGWINCH)]
     saved = termios.tcgetattr(0) if on_terminal else None
@@ -84,20 +84,21 @@ def _terminal(guest: Guest, on_terminal: bool) -> Iterator[None]:
 
 
 def _relay(guest: Guest) -> int:
-    channel = guest.channel
-    sources = [channel.socket, sys.stdin]
-    while True:
-        ready, _, _ = select.select(sources, [], [])
-        if sys.stdin in ready:
-            data = os.read(sys.stdin.fileno(), READ_SIZE)
-            channel.send(Kind.STDIN, data)
-            if not data:
-                sources.remove(sys.stdin)
-        if channel.socket not in ready:
-            continue
-        while (frame := channel.receive(0)) is not None:
-            if frame.kind is Kind.CONTROL and frame.json().get("event") == "exit":
-                return int(frame.json()["status"])
-            stream = sys.stderr if frame.kind is Kind.STDERR else sys.stdout
-            stream.buffer.write(frame.payload)
+    """Pass on what is typed and what is printed, as it is, until the command ends: its exit status."""
+    channel, stdin = guest.channel, sys.stdin.fileno()
+
+    def typed() -> None:
+        data = os.read(stdin, READ_SIZE)
+        channel.enter(data)
+        if not data:
+            channel.no_longer(stdin)
+
+    channel.also(stdin, typed)
+    for message in channel.messages(Deadline(None), endless=True):
+        if isinstance(message, Exited):
+            return message.status
+        if isinstance(message, Output):
+            stream = sys.stderr if message.stream == "stderr" else sys.stdout
+            stream.buffer.write(message.data)
             stream.flush()
+    raise AssertionError("a deadline that is never reached was")

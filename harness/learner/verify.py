@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from harness.course import catalog, stubs
+from harness.course import catalog
 from harness.course.catalog import Lesson
 from harness.lab.guest import Lab
 from harness.learner import judge, progress
-from harness.run import outcome, payload
+from harness.protocol.messages import Warned
+from harness.protocol.names import LEARNERS_TEST
+from harness.run import outcome, request, steps
 from harness.run.outcome import StepResult
-from harness.run.session import Batch
+from harness.run.request import Request
 from harness.run.verdict import Verdict
 
 LOG_ROWS = 120
-DONE_BEFORE = "done before"
 MARKS = {
     "done": ("✔", "green"),
     "todo": ("○", "yellow"),
@@ -29,6 +29,8 @@ MARKS = {
     "broken": ("✘", "red"),
     "lab": ("!", "magenta"),
     "blocked": ("·", "dim"),
+    "skipped": ("-", "yellow"),
+    "not run": ("?", "magenta"),
 }
 
 
@@ -41,15 +43,16 @@ class View:
     unreadable: str = ""
     in_guest_s: float = 0.0
     """Seconds from the start of the first test to the end of the last, with what the tests compile."""
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def open(self) -> StepResult | None:
         """The first step that is not done, rather one that waits for no other."""
-        return _open(self.steps)
+        return steps.open_of(self.steps)
 
     def remember(self) -> None:
         """Write the learner's progress; what was done before a program was refused stays done."""
-        done = sum(1 for _ in itertools.takewhile(lambda result: _behind(result.verdict), self.steps))
+        done = steps.reached(self.steps)
         kind = self.open.verdict.kind if self.open else "red" if self.unreadable else "done"
         progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"))
 
@@ -61,73 +64,39 @@ class View:
         return 1 if self.open or self.unreadable else 0
 
 
-def _open(steps: list[StepResult]) -> StepResult | None:
-    left = [result for result in steps if result.verdict.kind != "done"]
-    return next((result for result in left if result.verdict.kind != "blocked"), left[0] if left else None)
-
-
-def _behind(verdict: Verdict) -> bool:
-    return verdict.kind == "done" or verdict.text == DONE_BEFORE
-
-
-def request(lesson: Lesson, tree: str, seed: int) -> Batch:
+def specification(lesson: Lesson, tree: str, seed: int) -> Request:
     """The run that `verify` begins with: the specification alone."""
-    return payload.batch(lesson, tree, tests=(lesson.tests,), seed=seed)
+    return request.of_lesson(lesson, tree, tests=(lesson.tests,), seed=seed)
 
 
 def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed: int) -> View:
     """Check `lesson` in the lab; LabError when the lab cannot. What `say` raises ends the check."""
-    results = outcome.run(lab, lesson, request(lesson, tree, seed), say)
-    steps = outcome.by_step(lesson, results)
+    asked = specification(lesson, tree, seed)
+    results = outcome.run(lab, asked, say)
+    found = outcome.by_step(lesson, results)
     if tree == "lessons":
-        steps = at_the_step_reached(lesson, steps, progress.standing(lesson).steps_done)
-    for index, result in enumerate(steps):
-        before = all(other.verdict.kind == "done" for other in steps[:index])
-        if result.step.mutant and result.verdict.text != DONE_BEFORE:
+        found = steps.at_the_step_reached(found, set(asked.holes), progress.standing(lesson).steps_done)
+    for index, result in enumerate(found):
+        if not result.step.mutant or result.verdict is steps.DONE_BEFORE:
+            continue
+        if steps.open_of(found[:index]) is None:
             judging = judge.once if tree == "lessons" else judge.judge
-            judged = functools.partial(judging, lab, lesson, result.step, say=say)
-            steps[index] = _own_test(lesson, tree, result, judged) if before else _waits(result, steps[:index])
-            if steps[index].verdict.kind != "done":
-                steps[index + 1 :] = [_waits(later, [steps[index]]) for later in steps[index + 1 :]]
-                break
-    return View(lesson, steps, results.unreadable, results.seconds)
+            found[index] = _own_test(asked, result, functools.partial(judging, lab, lesson, result.step, say=say))
+        if (blocking := steps.open_of(found[: index + 1])) is not None:
+            found[index:] = [one if one is blocking else steps.waiting(one, blocking) for one in found[index:]]
+            break
+    return View(lesson, found, results.unreadable, results.seconds, tuple(results.warnings))
 
 
-def at_the_step_reached(lesson: Lesson, steps: list[StepResult], reached: int) -> list[StepResult]:
-    """A refused program fails the first test already: show it at the step that the learner works on.
-
-    That is the one behind the `reached` steps of the last check, unless a hole before it is open (again). Own tests
-    hold nothing that a compiler or the kernel could refuse.
-    """
-    holes = stubs.open_holes(lesson, lesson.folder())
-    untouched = (index for index, step in enumerate(lesson.steps) if step.number in holes)
-    at = min(reached, next(untouched, reached), len(steps) - 1)
-    while at > 0 and steps[at].step.mutant:
-        at -= 1
-    first = next((index for index, result in enumerate(steps) if result.verdict.kind != "done"), at)
-    if first >= at or steps[first].verdict.kind != "broken":
-        return steps
-    waiting = Verdict("blocked", text=DONE_BEFORE)
-    before = [replace(result, verdict=waiting, passed=0) for result in steps[first:at]]
-    return [*steps[:first], *before, replace(steps[at], verdict=steps[first].verdict, passed=0), *steps[at + 1 :]]
-
-
-def _waits(result: StepResult, before: list[StepResult]) -> StepResult:
-    blocking = _open(before)
-    assert blocking is not None
-    text = f"blocked by step {blocking.step.number}"
-    return StepResult(result.step, Verdict("blocked", text=text), 0, result.total)
-
-
-def _own_test(lesson: Lesson, tree: str, result: StepResult, judged: Callable[[bytes], judge.Judgement]) -> StepResult:
+def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], judge.Judgement]) -> StepResult:
     """The step is the learner's own test: judge it, unless it is still the stub."""
-    code, step = lesson.folder(tree), result.step
-    place = f"{(code / 'test_mine.py').relative_to(lesson.root)}"
-    if (hole := stubs.open_hole(lesson, code, step.number)) is not None:
+    path, step = asked.code / LEARNERS_TEST, result.step
+    place = f"{path.relative_to(asked.root)}"
+    if (hole := asked.holes.get(step.number)) is not None:
         return StepResult(step, Verdict("todo", f"{place}:{hole.line}", str(hole)), 0, 1)
-    if not (code / "test_mine.py").exists():
+    if path not in asked.files:
         return StepResult(step, Verdict("red", place, "the file is missing"), 0, 1)
-    found = judged((code / "test_mine.py").read_bytes())
+    found = judged(asked.files[path])
     verdict = Verdict("done") if found.catches else Verdict("red", found.place or place, found.why_not)
     return StepResult(step, verdict, int(found.catches), 1)
 
@@ -142,7 +111,7 @@ def show(view: View, console: Console, tree: str = "lessons") -> None:
         mark, style = MARKS[result.verdict.kind]
         count = f"{result.passed}/{result.total} tests"
         if result.verdict.kind == "blocked":
-            count = DONE_BEFORE if result.verdict.text == DONE_BEFORE else ""
+            count = result.verdict.text if result.verdict is steps.DONE_BEFORE else ""
         line = f"  {mark} {result.step.number}  {result.step.title:<{width}}  {result.verdict.kind:<8} {count}"
         console.print(Text(line.rstrip(), style=style))
     console.print()

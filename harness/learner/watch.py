@@ -11,12 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.course.catalog import Lesson
-from harness.errors import LabError
-from harness.lab.host import HostLab
-from harness.lab.virtual import VirtualLab
+from harness.errors import LabError, UsageError
+from harness.lab.guest import Lab
 from harness.learner import difference, hints, progress, verify
 from harness.learner.events import QUIT, SAVE, Events
-from harness.run import session
 from harness.screen import working
 
 AGAIN = ("\n", "\r")
@@ -27,7 +25,7 @@ class Outdated(Exception):
     """What is being checked was saved again, or the learner quits."""
 
 
-def watch(lab: VirtualLab | HostLab, lessons: list[Lesson], first: Lesson | None, console: Console) -> None:
+def watch(lab: Lab, lessons: list[Lesson], first: Lesson | None, console: Console) -> None:
     """Until the learner quits, or all lessons are done."""
     watcher = Watcher(lab, lessons, console)
     current = first or after(None, lessons)
@@ -51,7 +49,7 @@ def after(lesson: Lesson | None, lessons: list[Lesson]) -> Lesson | None:
 class Watcher:
     """Checks at each save."""
 
-    def __init__(self, lab: VirtualLab | HostLab, lessons: list[Lesson], console: Console) -> None:
+    def __init__(self, lab: Lab, lessons: list[Lesson], console: Console) -> None:
         self._lab, self._lessons, self._console = lab, lessons, console
 
     def stay(self, lesson: Lesson, events: Events) -> bool:
@@ -71,9 +69,9 @@ class Watcher:
     def begin(self, lesson: Lesson) -> None:
         """Let the guest for the next save collect the tests already."""
         # Where the lab fails here, it fails again at the save, and is heard then.
-        with contextlib.suppress(LabError):
-            if isinstance(self._lab, VirtualLab):
-                session.begin(self._lab, verify.request(lesson, "lessons", 0))
+        with contextlib.suppress(LabError, UsageError):
+            asked = verify.specification(lesson, "lessons", 0)
+            self._lab.begin(asked.files, asked.message(self._lab.deadlines))
 
     def _next(self, lesson: Lesson, events: Events) -> str:
         self.begin(lesson)

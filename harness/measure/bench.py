@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from harness.lab.guest import Deadlines, Guest, Lab
 from harness.lab.machine import Machine
 from harness.lab.saved import BOOT_DEADLINE_S, SavedGuest
 from harness.lab.virtual import VirtualLab
-from harness.run import payload, session
+from harness.protocol.messages import Ready, Run, Started
+from harness.run import session
+from harness.run.request import of_lesson
 
 TESTS = {
     "restore": "a saved guest answers",
@@ -53,8 +55,17 @@ class BootedLab:
     def open(self) -> Iterator[Guest]:
         disk, initrd = self._saved.disk, self._saved.directory / "initrd"
         with Machine(disk, initrd, self._saved.facts.accelerator) as machine:
-            machine.channel.expect("ready", BOOT_DEADLINE_S)
+            machine.channel.expect(Ready, BOOT_DEADLINE_S)
             yield Guest(machine.channel)
+
+    def prepare(self) -> None:
+        """Nothing is ready before it is asked for: that is what is measured."""
+
+    def begin(self, files: Mapping[Path, bytes], run: Run) -> None:
+        """Nothing is begun ahead."""
+
+    def close(self) -> None:
+        """Nothing waits."""
 
 
 def measure(saved: SavedGuest, lesson: Lesson, runs: int, say: Callable[[str], None]) -> list[Sample]:
@@ -74,17 +85,17 @@ def _round(saved: SavedGuest, lesson: Lesson) -> dict[str, float]:
     with lab.open() as guest:
         found["restore"] = time.monotonic() - begin
         guest.put({Path("/tmp/compile.py"): COMPILE.encode()})
-        status, out, complaint = guest.run(["python3", "/tmp/compile.py"], timeout_s=120)
-        assert status == 0, complaint
-        found["compile"] = float(out)
+        done = guest.run(["python3", "/tmp/compile.py"], timeout_s=120)
+        assert done.status == 0, done.err
+        found["compile"] = float(done.out)
     found["first test"], found["in the guest"] = _lesson(VirtualLab(saved), lesson)
     found["cold boot"] = sum(_lesson(BootedLab(saved), lesson))
     begin = time.monotonic()
-    done = subprocess.run(
+    made = subprocess.run(
         ["make", f"solution-{lesson.number}"], cwd=lesson.root, capture_output=True, env=os.environ | {"MAKEFLAGS": ""}
     )
     found["make solution-01"] = time.monotonic() - begin
-    assert done.returncode == 0, done.stdout.decode()
+    assert made.returncode == 0, made.stdout.decode()
     return found
 
 
@@ -92,7 +103,7 @@ def _lesson(lab: Lab, lesson: Lesson) -> tuple[float, float]:
     """Seconds until the first test of the reference starts, and from then to the end."""
     begin = time.monotonic()
     first = begin
-    for event in session.run(lab, payload.batch(lesson, "solutions")):
-        if isinstance(event, session.Started) and first == begin:
+    for event in session.run(lab, of_lesson(lesson, "solutions")):
+        if isinstance(event, Started) and first == begin:
             first = time.monotonic()
     return first - begin, time.monotonic() - first

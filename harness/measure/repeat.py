@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from harness.course.catalog import Lesson
 from harness.errors import LabError
 from harness.lab.guest import Lab
-from harness.run import outcome, payload
+from harness.run import outcome
+from harness.run.request import reference
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def repeat(
 def _run(lab: Lab, lesson: Lesson) -> Run:
     begin = time.monotonic()
     try:
-        results = outcome.run(lab, lesson, payload.reference(lesson))
+        results = outcome.run(lab, reference(lesson))
         bad = [f"{test.name}: {test.verdict}" for test in results.tests.values() if test.verdict.kind != "done"]
         failure = "" if results.green else "; ".join(filter(None, [results.unreadable, *bad])) or "no test ran"
     except LabError as error:

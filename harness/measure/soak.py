@@ -56,12 +56,12 @@ def _round(guest: SavedGuest, number: int) -> Round:
     try:
         with lab.open() as machine:
             machine.put({Path("/tmp/soak.sh"): SCRIPT.encode()})
-            status, out, complaint = machine.run(["bash", "/tmp/soak.sh"], timeout_s=DEADLINE_S)
+            done = machine.run(["bash", "/tmp/soak.sh"], timeout_s=DEADLINE_S)
     except GuestLost as lost:
         return Round(number, time.monotonic() - begin, f"{lost}\n{lost.console}")
     finally:
         lab.close()
-    bad = [line for line in out.splitlines() if FAULTS.search(line)]
-    if status != 0:
-        bad.append(f"exit status {status}: {complaint.strip()[-500:]}")
+    bad = [line for line in done.out.splitlines() if FAULTS.search(line)]
+    if done.status != 0:
+        bad.append(f"exit status {done.status}: {done.err.strip()[-500:]}")
     return Round(number, time.monotonic() - begin, "\n".join(bad))

@@ -1,56 +1,47 @@
 """Frames on the channel between host and guest: a kind, a length, a payload.
 
-Both ends use this module. A frame is one byte of kind and four bytes of length (big-endian), then the payload.
-Payloads of `CONTROL` and `REPORT` are JSON; nothing is ever unpickled.
+Both ends use this module. A frame is one byte of kind and four bytes of length (big-endian), then the payload. Nothing
+is ever unpickled, and no archive travels: a file is a frame with a name and bytes.
 """
 
 from __future__ import annotations
 
 import enum
-import json
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 HEADER = struct.Struct("!BI")
-MAX_PAYLOAD = 8 << 20
-"""Bytes; a longer frame is a protocol error, whoever sent it."""
+NAME_MAX = 4096
+"""Bytes of a file's name (PATH_MAX, include/uapi/linux/limits.h, Linux 6.12)."""
+FILE_MAX = 8 << 20
+"""Bytes of one file."""
+MAX_PAYLOAD = FILE_MAX + NAME_MAX + 1
+"""Bytes; a longer frame is a protocol error, whichever end sent it."""
 TAKEN = b"."
-"""The answer to a report. The test process waits for it, so what it prints next cannot overtake the report."""
+"""The answer to an event. The test process waits for it, so what it prints next cannot overtake the event."""
 
 
 class Kind(enum.IntEnum):
     """What a frame carries."""
 
-    CONTROL = 1  # JSON: requests to the guest, answers from it
+    MESSAGE = 1  # JSON: a request to the guest, or its answer (harness.protocol.messages)
     STDIN = 2  # bytes for the child; empty means end of file
     STDOUT = 3
     STDERR = 4
-    REPORT = 5  # JSON: one event of a pytest run
-    TAR = 6  # a piece of a tar archive; empty means it is complete
+    EVENT = 5  # JSON: one event of a pytest run, from the process that runs the learner's code
+    FILE = 6  # a name, a zero byte, the content
 
 
-class WireError(Exception):
-    """The other end sent something that is not a frame."""
+class WireError(ValueError):
+    """The other end sent something that the protocol does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message, either way."""
+    """One piece of the stream, either way."""
 
     kind: Kind
     payload: bytes
-
-    def json(self) -> dict[str, Any]:
-        """The payload as a JSON object; WireError if it is none."""
-        try:
-            value = json.loads(self.payload)
-        except ValueError as error:
-            raise WireError(f"not JSON: {error}") from None
-        if not isinstance(value, dict):
-            raise WireError("not a JSON object")
-        return value
 
 
 def encode(kind: Kind, payload: bytes) -> bytes:
@@ -60,9 +51,20 @@ def encode(kind: Kind, payload: bytes) -> bytes:
     return HEADER.pack(kind, len(payload)) + payload
 
 
-def encode_json(kind: Kind, value: dict[str, Any]) -> bytes:
-    """A frame that carries a JSON object."""
-    return encode(kind, json.dumps(value).encode())
+def encode_file(name: str, content: bytes) -> bytes:
+    """A file as a frame; WireError if it is too large or its name holds a zero byte."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) > NAME_MAX or b"\0" in encoded or len(content) > FILE_MAX:
+        raise WireError(f"{name!r} cannot travel: {len(content)} bytes, at most {FILE_MAX}")
+    return encode(Kind.FILE, encoded + b"\0" + content)
+
+
+def decode_file(payload: bytes) -> tuple[str, bytes]:
+    """Name and content of a FILE frame; WireError if it has no name."""
+    name, zero, content = payload.partition(b"\0")
+    if not zero or not name or len(name) > NAME_MAX or len(content) > FILE_MAX:
+        raise WireError("a file without a name, or too large")
+    return name.decode("utf-8", "surrogateescape"), content
 
 
 class Decoder:
@@ -71,18 +73,22 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes) -> list[Frame]:
         """Frames that `data` completes; WireError at the first that is malformed."""
         self._buffer += data
-        while len(self._buffer) >= HEADER.size:
-            kind, length = HEADER.unpack_from(self._buffer)
+        found: list[Frame] = []
+        start = 0
+        while len(self._buffer) - start >= HEADER.size:
+            kind, length = HEADER.unpack_from(self._buffer, start)
             if length > MAX_PAYLOAD:
                 raise WireError(f"frame of {length} bytes, at most {MAX_PAYLOAD}")
-            if len(self._buffer) < HEADER.size + length:
-                return
-            payload = bytes(self._buffer[HEADER.size : HEADER.size + length])
-            del self._buffer[: HEADER.size + length]
+            end = start + HEADER.size + length
+            if len(self._buffer) < end:
+                break
             try:
-                yield Frame(Kind(kind), payload)
+                found.append(Frame(Kind(kind), bytes(self._buffer[start + HEADER.size : end])))
             except ValueError:
                 raise WireError(f"unknown kind of frame: {kind}") from None
+            start = end
+        del self._buffer[:start]
+        return found

@@ -21,8 +21,7 @@ from harness.errors import LabError, UsageError, WorkbookError
 from harness.pytest_side import collect, reports, trees
 
 if TYPE_CHECKING:
-    from harness.lab.host import HostLab
-    from harness.lab.virtual import VirtualLab
+    from harness.lab.guest import Lab
     from harness.pytest_side.remote import RemoteRun
 
 LAB_FAILED = 3
@@ -212,7 +211,7 @@ class Runs:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._lab: VirtualLab | HostLab | None = None
+        self._lab: Lab | None = None
         self._run: RemoteRun | None = None
         self._folder: Path | None = None
         self.lab_failed = False

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TextIO
 
 import pytest
 
 from harness.course.catalog import Lesson
-from harness.errors import GuestLost
+from harness.lab.channel import Output
 from harness.lab.guest import Lab
+from harness.protocol.messages import Collected, Finished, Reported, Uncollectable, Warned
+from harness.protocol.visible import visible
 from harness.pytest_side import reports
-from harness.run import payload, session
+from harness.pytest_side.reports import Captured
+from harness.run import request, session
+from harness.run.outcome import OUTPUT_KEPT
+from harness.run.session import Died, Event
+
+WORST_FIRST = ("failed", "skipped", "passed")
+
+
+class GuestWarning(UserWarning):
+    """A warning that pytest recorded in the guest."""
 
 
 @dataclass
@@ -34,24 +46,23 @@ class RemoteRun:
     def __init__(
         self, config: pytest.Config, lab: Lab, lesson: Lesson, items: list[pytest.Item], live: TextIO | None
     ) -> None:
-        self._config, self._lesson, self._live = config, lesson, live
-        self._code = lesson.folder(config.option.tree)
+        self._config, self._live = config, live
         self._states = {item.nodeid: _State(item) for item in items}
         self._collected = False
         self._output = {"stdout": bytearray(), "stderr": bytearray()}
-        self._unreadable: dict[str, dict[str, Any]] = {}
-        request = payload.batch(
+        self._unreadable: dict[str, Uncollectable] = {}
+        whole = request.of_lesson(
             lesson,
             config.option.tree,
             tests=tuple(dict.fromkeys(item.path for item in items)),
-            wanted=tuple(self._states),
             options=_options(config),
             seed=config.option.seed,
         )
-        self._events = session.run(lab, request)
+        self._request = whole.restricted(tuple(self._states))
+        self._events = session.run(lab, self._request)
 
     def reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
-        """All reports of `item`, as they come; GuestLost when the lab cannot run it."""
+        """All reports of `item`, as they come; LabError when the lab cannot run it."""
         state = self._states[item.nodeid]
         while True:
             done = self._collected and not state.unfinished
@@ -64,7 +75,7 @@ class RemoteRun:
                 break
             self._handle(event)
         if not state.spoke:
-            yield reports.of_silence(item, self._unreadable.get(item.nodeid.split("::")[0]))
+            yield reports.of_no_report(item, self._unreadable.get(item.nodeid.split("::")[0]))
 
     def _hand_out(self, state: _State) -> Iterator[pytest.TestReport]:
         found, state.waiting = state.waiting, []
@@ -76,26 +87,28 @@ class RemoteRun:
         """End the guest."""
         self._events.close()
 
-    def _handle(self, event: session.Event) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
-            case session.Collected(tests):
-                self._plan([nodeid for nodeid, _ in tests])
-            case session.Output(stream, data):
+            case Collected(tests=tests):
+                self._plan(tests)
+            case Output(stream, data):
                 self._print(stream, data)
-            case session.Reported(data):
-                self._report(data)
-            case session.Uncollectable(data):
-                self._unreadable[data["nodeid"]] = data
-            case session.Died(nodeid):
+            case Reported(nodeid=nodeid):
+                captured = self._captured()
                 if state := self._owner(nodeid):
-                    state.waiting.append(
-                        reports.of_death(state.item, event, self._lesson, self._code, self._captured())
-                    )
-            case session.Finished(nodeid):
+                    state.waiting.append(reports.of(state.item, event, self._request, captured))
+            case Uncollectable(file=file):
+                self._unreadable[file] = event
+            case Died(nodeid):
+                if state := self._owner(nodeid):
+                    state.waiting.append(reports.of_death(state.item, event, self._request, self._captured()))
+            case Finished(nodeid=nodeid):
                 if state := self._owner(nodeid):
                     state.unfinished.discard(nodeid)
+            case Warned():
+                self._warn(event)
 
-    def _plan(self, nodeids: list[str]) -> None:
+    def _plan(self, nodeids: tuple[str, ...]) -> None:
         for nodeid in nodeids:
             if state := self._owner(nodeid):
                 state.unfinished.add(nodeid)
@@ -104,43 +117,43 @@ class RemoteRun:
 
     def _owner(self, nodeid: str) -> _State | None:
         """The host's item that a test of the guest belongs to."""
-        return self._states.get(nodeid) or self._states.get(nodeid.split("[")[0])
+        return self._states.get(nodeid) or self._states.get(request.function_of(nodeid))
 
     def _print(self, stream: str, data: bytes) -> None:
         if self._live is not None:
-            self._live.write(data.decode(errors="replace"))
+            self._live.write(visible(data.decode(errors="replace")))
             self._live.flush()
         else:
-            self._output[stream] += data
+            self._output[stream] += data[: max(0, OUTPUT_KEPT - len(self._output[stream]))]
 
-    def _captured(self) -> dict[str, str]:
+    def _captured(self) -> Captured:
         """What was printed since the last report, by stream, and forget it."""
-        text = {stream: data.decode(errors="replace") for stream, data in self._output.items() if data}
+        text = {stream: visible(data.decode(errors="replace")) for stream, data in self._output.items() if data}
         for data in self._output.values():
             data.clear()
         return text
 
-    def _report(self, data: dict[str, Any]) -> None:
-        captured = self._captured()
-        state = self._owner(str(data.get("nodeid")))
-        if state is None:
-            return
-        try:
-            report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
-            reports.complete(report, self._lesson, self._code, captured)
-        except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
-            raise GuestLost(f"the lab sent a report that cannot be read: {error!r}") from error
-        report.nodeid = state.item.nodeid
-        state.waiting.append(report)
+    def _warn(self, said: Warned) -> None:
+        """Let pytest count and show a warning of the guest's."""
+        text = GuestWarning(f"{said.category}: {said.text}")
+        message = warnings.WarningMessage(text, GuestWarning, said.file, said.line)
+        state = self._owner(said.nodeid)
+        self._config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": message,
+                "when": "runtest" if state else "collect",
+                "nodeid": state.item.nodeid if state else "",
+                "location": None,
+            }
+        )
 
 
-def _fold(reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
-    """One report for each phase: the first that failed, else the first."""
+def _fold(found: list[pytest.TestReport]) -> list[pytest.TestReport]:
+    """One report for each phase: the worst."""
     phases: dict[str | None, pytest.TestReport] = {}
-    for report in reports:
-        if report.when not in phases or (report.failed and not phases[report.when].failed):
-            phases[report.when] = report
-    return list(phases.values())
+    for report in sorted(found, key=lambda one: WORST_FIRST.index(one.outcome)):
+        phases.setdefault(report.when, report)
+    return [phases[when] for when in ("setup", "call", "teardown") if when in phases]
 
 
 def _options(config: pytest.Config) -> tuple[str, ...]:

@@ -1,40 +1,73 @@
-"""pytest's reports on the host: those from the lab with their verdict, and those the lab could not send."""
+"""pytest's reports on the host: those from the lab with their verdict, and those that the lab could not send."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
+from _pytest._code.code import ReprFileLocation, TerminalRepr
+from _pytest._io import TerminalWriter
 
-from harness.course.catalog import Lesson
-from harness.errors import LabError
-from harness.run import outcome, verdict
+from harness.errors import HarnessFault, LabError
+from harness.protocol.messages import Phase, Reported, Uncollectable
+from harness.protocol.visible import visible
+from harness.run import verdict
+from harness.run.request import Request
 from harness.run.session import Died
 
+Captured = dict[str, str]
+"""Stream → what was printed since the last report."""
 
-def complete(report: pytest.TestReport, lesson: Lesson, code: Path, captured: dict[str, str]) -> None:
-    """Give `report` its verdict in words, and `captured` output as sections."""
-    for stream, text in captured.items():
-        report.sections.append((f"Captured {stream} {report.when}", text))
-    if isinstance(report.longrepr, list):  # a skip's place and reason, a tuple before it was JSON
-        report.longrepr = tuple(report.longrepr)
-    facts: dict[str, Any] = getattr(report, "facts", {})
-    found = verdict.of(report.outcome, facts, lesson, code, captured.get("stderr", ""))
-    report.verdict = found.kind  # type: ignore[attr-defined]
-    if found.kind == "todo":
-        report.longrepr = str(found)
-    elif found.kind == "broken" or verdict.SILENT in found.text:
-        report.sections.insert(0, ("What is wrong", str(found)))
+
+class Failure(TerminalRepr):
+    """pytest's account of a failure in the guest: its text, and where the summary and the editors look."""
+
+    def __init__(self, text: str, crash: ReprFileLocation | None) -> None:
+        self._text = text
+        self.reprcrash = crash
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        """Error lines are red, as pytest has them."""
+        for line in self._text.splitlines():
+            tw.line(line, red=line.startswith("E "), bold=line.startswith("E "))
+
+
+def of(item: pytest.Item, said: Reported, request: Request, captured: Captured) -> pytest.TestReport:
+    """The report of `item` that the guest's report of it, or of one of its cases, makes."""
+    found = verdict.of(said, request, captured.get("stderr", ""))
+    longrepr: object = None
+    if said.outcome == "failed":
+        longrepr = str(found) if found.kind == "todo" else Failure(said.text, _crash(said))
+    elif said.outcome == "skipped":
+        longrepr = (str(item.path), (item.location[1] or 0) + 1, said.text)
+    report = _report(item, said.outcome, longrepr, found.kind, said.when, said.duration)
+    if found.kind == "broken" or verdict.NO_EVENTS in found.text:
+        report.sections.append(("What is wrong", str(found)))
+    report.sections += _sections(captured, said.when)
+    return report
+
+
+def _crash(said: Reported) -> ReprFileLocation | None:
+    """Where it failed, and the first line of why."""
+    if not said.facts.frames:
+        return None
+    last, words = said.facts.frames[-1], said.facts.message
+    if said.facts.exception != "AssertionError" or not words.startswith("assert"):  # as ExceptionInfo.exconly has it
+        words = f"{said.facts.exception}: {words}"
+    return ReprFileLocation(last.path, last.line, words)
+
+
+def _sections(captured: Captured, when: str) -> list[tuple[str, str]]:
+    return [(f"Captured {stream} {when}", text) for stream, text in captured.items() if text]
 
 
 def of_lab_error(item: pytest.Item, error: LabError) -> pytest.TestReport:
     """A failure of `item` that says nothing about the learner's code."""
-    console = getattr(error, "console", "")
     text = f"{error}\nThis is a fault of the lab, not of your code." + (
         f"\nnext: {error.remedy}" if error.remedy else ""
     )
-    return _failure(item, text, "lab", {"the guest's console": console} if console else {})
+    sections = {"the guest's console": getattr(error, "console", "")}
+    if isinstance(error, HarnessFault):
+        sections["the workbook's traceback"] = error.traceback
+    return _failure(item, text, "lab", {title: words for title, words in sections.items() if words})
 
 
 def of_debugger(item: pytest.Item) -> pytest.TestReport:
@@ -47,35 +80,41 @@ def of_debugger(item: pytest.Item) -> pytest.TestReport:
     return _failure(item, text, "lab", {})
 
 
-def of_death(item: pytest.Item, event: Died, lesson: Lesson, code: Path, captured: dict[str, str]) -> pytest.TestReport:
+def of_death(item: pytest.Item, event: Died, request: Request, captured: Captured) -> pytest.TestReport:
     """A failure of `item` because its process, or the guest, ended under it."""
-    if not event.lab:
-        found = verdict.of_death(event.reason, lesson, code, captured.get("stderr", ""))
-        if found.kind == "broken":
-            sections = {f"Captured {stream}": text for stream, text in captured.items()}
-            return _failure(item, f"{found}\n\n{event.reason}", "broken", sections)
-    sections = {f"Captured {stream}": text for stream, text in captured.items()}
-    if event.console:
-        sections["the guest's console"] = event.console
-    return _failure(item, event.reason, "lab" if event.lab else "red", sections)
+    sections = {f"Captured {stream}": text for stream, text in captured.items() if text}
+    if event.lab:
+        return _failure(item, event.reason, "lab", sections | {"the guest's console": event.console})
+    found = verdict.of_death(event.reason, request, captured.get("stderr", ""))
+    if found.kind == "broken":
+        return _failure(item, f"{found}\n\n{event.reason}", "broken", sections)
+    return _failure(item, event.reason, "red", sections)
 
 
-def of_silence(item: pytest.Item, collect: dict[str, Any] | None) -> pytest.TestReport:
+def of_no_report(item: pytest.Item, unread: Uncollectable | None) -> pytest.TestReport:
     """A failure of `item` because its file could not be read, or because the guest did not find it there."""
-    if collect is None:
-        return _failure(item, "the lab did not find this test; is its name made at run time?", "red", {})
-    return _failure(item, f"{item.path.name} cannot be read:\n{outcome.collect_text(collect)}", "red", {})
+    if unread is None:
+        return _failure(item, "the lab did not find this test; is its name made at run time?", "not run", {})
+    return _failure(item, f"{item.path.name} cannot be read:\n{unread.text}", "red", {})
 
 
 def _failure(item: pytest.Item, text: str, kind: verdict.Kind, sections: dict[str, str]) -> pytest.TestReport:
+    report = _report(item, "failed", visible(text), kind, "call", 0.0)
+    report.sections += [(title, visible(words)) for title, words in sections.items() if words]
+    return report
+
+
+def _report(
+    item: pytest.Item, outcome: str, longrepr: object, kind: verdict.Kind, when: Phase, duration: float
+) -> pytest.TestReport:
     report = pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,
         keywords=dict.fromkeys(item.keywords, 1),
-        outcome="failed",
-        longrepr=text,
-        when="call",
-        sections=list(sections.items()),
+        outcome=outcome,  # type: ignore[arg-type] # one of pytest's three
+        longrepr=longrepr,  # type: ignore[arg-type] # what pytest takes
+        when=when,
+        duration=duration,
     )
     report.verdict = kind  # type: ignore[attr-defined]
     return report

@@ -1,29 +1,39 @@
-"""Runs a lesson's tests in the lab without pytest on this side, and sorts what came back by test and by step."""
+"""Runs a lesson's tests in the lab without pytest on this side, and sorts what came back by test and by step.
+
+A test begins as "not run". It is done when it passed all its phases and ended.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 from harness.course.catalog import Lesson, Step
+from harness.lab.channel import Output
 from harness.lab.guest import Lab
-from harness.protocol.names import LEARNERS_TEST
+from harness.protocol.facts import Measured
+from harness.protocol.messages import Collected, Finished, Reported, Started, Uncollectable, Warned
+from harness.protocol.visible import visible
 from harness.run import session, verdict
-from harness.run.session import Batch
-from harness.run.verdict import Verdict
+from harness.run.request import Request, function_of, is_mine
+from harness.run.session import Died, Event
+from harness.run.verdict import NOT_RUN, Verdict
+
+OUTPUT_KEPT = 4 << 20
+"""Bytes of each stream kept for one test; the guest's agent sends 1 MiB."""
 
 
 @dataclass
 class TestResult:
     """One test: its verdict is that of the first phase that did not pass."""
 
+    __test__ = False
+
     nodeid: str
     step: int | None
-    verdict: Verdict = field(default_factory=lambda: Verdict("done"))
+    verdict: Verdict = NOT_RUN
     exception: str = ""
     """Name of the exception's class, if there was one."""
     when: str = "call"
@@ -31,13 +41,17 @@ class TestResult:
     output: str = ""
     printed: str = ""
     """The part of `output` that went to standard output."""
-    measured: dict[str, Any] = field(default_factory=dict)
-    """What the programs cost, where the run was asked to measure (harness.guest.testing.cost)."""
+    measured: Measured | None = None
+    """What the programs cost, where the run was asked to measure."""
 
     @property
     def name(self) -> str:
         """The test's function and parameters."""
         return self.nodeid.split("::", 1)[-1]
+
+    @property
+    def done(self) -> bool:
+        return self.verdict.kind == "done"
 
     @property
     def failed_by_assertion(self) -> bool:
@@ -53,87 +67,110 @@ class TestResult:
 class Results:
     """All that one run said."""
 
+    request: Request | None = None
     tests: dict[str, TestResult] = field(default_factory=dict)
     unreadable: str = ""
     """Why a test file could not be imported, if so."""
     seconds: float = 0.0
     """From the start of the first test to the end of the last, as seen from here."""
+    warnings: list[Warned] = field(default_factory=list)
 
     @property
     def green(self) -> bool:
         """Every test ran and passed, and there was one."""
-        return bool(self.tests) and not self.unreadable and all(t.verdict.kind == "done" for t in self.tests.values())
+        return bool(self.tests) and not self.unreadable and all(test.done for test in self.tests.values())
 
 
 def run(
     lab: Lab,
-    lesson: Lesson,
-    request: Batch,
+    request: Request,
     progress: Callable[[str], None] = lambda _: None,
     until: Callable[[TestResult], bool] = lambda _: False,
 ) -> Results:
     """Run `request`, up to the first test that `until` is true of; LabError when the lab cannot."""
-    results = Results()
+    results = Results(request)
+    for nodeid, step in request.functions.items():
+        results.tests[nodeid] = TestResult(nodeid, step)
     # Closed at once, not when it is collected: with the run ends its guest, also where `progress` raises.
     with contextlib.closing(session.run(lab, request)) as events:
-        _sort(events, results, lesson, request.code, progress, until)
+        _sort(events, results, request, progress, until)
     return results
 
 
+@dataclass
+class _Heard:
+    """What the test that runs has said so far."""
+
+    nodeid: str = ""
+    output: dict[str, bytearray] = field(default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()})
+    found: Verdict | None = None
+    """The verdict of the first phase that did not pass."""
+
+    def text(self, stream: str) -> str:
+        return visible(self.output[stream].decode(errors="replace"))
+
+
 def _sort(
-    events: Iterator[session.Event],
+    events: Iterator[Event],
     results: Results,
-    lesson: Lesson,
-    code: Path,
+    request: Request,
     progress: Callable[[str], None],
     until: Callable[[TestResult], bool],
 ) -> None:
     """Put what the events say into `results`."""
-    output = {"stdout": "", "stderr": ""}
+    heard = _Heard()
     begin: float | None = None
     for event in events:
         match event:
-            case session.Collected(tests):
-                for nodeid, step in tests:
-                    results.tests[nodeid] = TestResult(nodeid, step)
-            case session.Started(nodeid):
+            case Collected(tests=tests):
+                _expand(results, tests)
+            case Started(nodeid=nodeid):
                 begin = begin or time.monotonic()
                 progress(nodeid.split("::", 1)[-1])
-                output = {"stdout": "", "stderr": ""}
-            case session.Output(stream, data):
-                output[stream] += data.decode(errors="replace")
-            case session.Reported(report):
-                test = results.tests[report["nodeid"]]
-                test.measured = report["facts"].get("measured") or test.measured
-                _note(test, report, verdict.of(report["outcome"], report["facts"], lesson, code, output["stderr"]))
-                test.output = output["stdout"] + output["stderr"]
-                test.printed = output["stdout"]
-            case session.Uncollectable(report):
-                results.unreadable = collect_text(report)
-            case session.Died(nodeid, reason, lost):
-                results.tests[nodeid].verdict = (
-                    Verdict("lab", text=reason) if lost else verdict.of_death(reason, lesson, code, output["stderr"])
+                heard = _Heard(nodeid)
+            case Output(stream, data):
+                heard.output[stream] += data[: max(0, OUTPUT_KEPT - len(heard.output[stream]))]
+            case Reported():
+                _note(results.tests[event.nodeid], event, verdict.of(event, request, heard.text("stderr")), heard)
+            case Uncollectable(text=text):
+                results.unreadable = text
+            case Warned():
+                results.warnings.append(event)
+            case Died():
+                heard.found = (
+                    Verdict("lab", text=event.reason)
+                    if event.lab
+                    else verdict.of_death(event.reason, request, heard.text("stderr"))
                 )
-                results.tests[nodeid].output = output["stdout"] + output["stderr"]
-            case session.Finished(nodeid):
+            case Finished(nodeid=nodeid):
                 results.seconds = time.monotonic() - (begin or time.monotonic())
-                if until(results.tests[nodeid]):
+                test = results.tests[nodeid]
+                test.verdict = heard.found or Verdict("done")
+                test.printed = heard.text("stdout")
+                test.output = test.printed + heard.text("stderr")
+                if until(test):
                     return
 
 
-def collect_text(collect: dict[str, Any]) -> str:
-    """What a serialised collect report says."""
-    text = collect.get("longrepr")
-    if isinstance(text, dict):
-        text = text.get("longrepr") or (text.get("reprcrash") or {}).get("message")
-    return str(text)
+def _expand(results: Results, tests: tuple[str, ...]) -> None:
+    """Each function's place taken by its cases; one that was not collected stays, as not run."""
+    cases: dict[str, list[str]] = {}
+    for nodeid in tests:
+        cases.setdefault(function_of(nodeid), []).append(nodeid)
+    before, results.tests = results.tests, {}
+    for nodeid, test in before.items():
+        found = cases.get(nodeid, []) if test.verdict is NOT_RUN else []
+        for case in found:
+            results.tests[case] = before.get(case) or TestResult(case, test.step)
+        if not found:
+            results.tests[nodeid] = test
 
 
-def _note(test: TestResult, report: dict[str, object], found: Verdict) -> None:
-    if test.verdict.kind == "done" and found.kind != "done":
-        facts = report["facts"]
-        assert isinstance(facts, dict)
-        test.verdict, test.exception, test.when = found, str(facts.get("exception", "")), str(report["when"])
+def _note(test: TestResult, report: Reported, found: Verdict, heard: _Heard) -> None:
+    test.measured = report.facts.measured or test.measured
+    if heard.found is None and found.kind != "done":
+        heard.found = found
+        test.exception, test.when = report.facts.exception, report.when
 
 
 @dataclass(frozen=True)
@@ -151,18 +188,7 @@ def by_step(lesson: Lesson, results: Results) -> list[StepResult]:
     found = []
     for step in lesson.steps:
         tests = [t for t in results.tests.values() if t.step == step.number and not is_mine(t.nodeid)]
-        bad = [t.verdict for t in tests if t.verdict.kind != "done"]
-        worst = bad[0] if bad else Verdict("done")
+        bad = [t.verdict for t in tests if not t.done]
+        worst = bad[0] if bad else Verdict("done") if tests else NOT_RUN
         found.append(StepResult(step, worst, len(tests) - len(bad), len(tests)))
     return found
-
-
-def is_mine(nodeid: str) -> bool:
-    """Whether the test is the learner's own."""
-    return Path(nodeid.split("::")[0]).name == LEARNERS_TEST
-
-
-def only(request: Batch, *names: str) -> Batch:
-    """`request`, restricted to the tests named so (function names) in its first test file."""
-    file = request.tests[0].relative_to(request.root)
-    return replace(request, tests=request.tests[:1], wanted=tuple(f"{file}::{name}" for name in names))

@@ -1,44 +1,82 @@
-"""Which files of a lesson travel into the guest, for which tree."""
+"""Which files travel into the guest: ordinary ones, none too large, not too many."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
+import os
 from pathlib import Path
 
-from harness.course import stubs
+from harness.course import files
 from harness.course.catalog import Lesson
+from harness.course.files import FILE_MAX
 from harness.errors import UsageError
-from harness.protocol.names import LEARNERS_TEST
-from harness.run.session import Batch
 
-FILE_MAX = 8 << 20
-"""Bytes; a larger file in a lesson's folder stays here."""
+TOTAL_MAX = 16 << 20
+"""Bytes of all files together."""
+SOURCES = (".py", ".c", ".h")
+"""What a lesson's code can be made of."""
+CONFTEST = "conftest.py"
 TREES = ("lessons", "solutions")
 
 
 def of_folder(folder: Path) -> dict[Path, bytes]:
-    """All regular files below `folder`, at their absolute paths; caches, links and huge files stay here."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
-        # An editor's short-lived files (vim's 4913) may be gone by now.
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file() and not path.is_symlink() and not hidden and path.stat().st_size <= FILE_MAX:
-                found[path.absolute()] = path.read_bytes()
-    return found
+    """All ordinary files below `folder`, at their absolute paths; caches, links and huge files stay here.
+
+    UsageError where there is more than TOTAL_MAX.
+    """
+    return _read(_ordinary(folder))
 
 
 def of_paths(paths: list[Path]) -> dict[Path, bytes]:
-    """The named files, and all files below the named folders; UsageError where one does not exist."""
+    """The named files, and all files below the named folders; UsageError where one does not exist or is too large."""
     found: dict[Path, bytes] = {}
     for path in paths:
-        if path.is_dir():
-            found |= of_folder(path)
-        elif path.is_file():
-            found[path.absolute()] = path.read_bytes()
-        else:
-            raise UsageError(f"{path}: no such file or folder")
+        found |= of_folder(path) if path.is_dir() and not path.is_symlink() else {path.absolute(): files.read(path)}
+    return _bounded(found)
+
+
+def of_lesson(lesson: Lesson, folder: Path, tests: tuple[Path, ...]) -> dict[Path, bytes]:
+    """The lesson's own files in `folder`: its sources and the given tests; no other test, no conftest.py.
+
+    UsageError where one of those that the learner edits is no ordinary file.
+    """
+    for path in (folder / name for name in lesson.edited):
+        if files.exists(path):
+            files.read(path)
+    chosen = [
+        path
+        for path in _ordinary(folder)
+        if path.suffix in SOURCES and path.name != CONFTEST and (path in tests or not _is_test(path, lesson))
+    ]
+    return _read(chosen)
+
+
+def _is_test(path: Path, lesson: Lesson) -> bool:
+    return path.name.startswith("test_") or path.stem.endswith("_test") or path == lesson.tests
+
+
+def _ordinary(folder: Path) -> list[Path]:
+    found = []
+    for where, folders, names in os.walk(folder):  # links to folders are not followed
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        found += [Path(where).absolute() / name for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def _read(paths: list[Path]) -> dict[Path, bytes]:
+    """What can be read of `paths`: links and special files stay here, as does what is gone by now or too large."""
+    found: dict[Path, bytes] = {}
+    for path in paths:
+        try:
+            found[path] = files.read(path, FILE_MAX)
+        except UsageError:  # an editor's short-lived file (vim's 4913), a link, a FIFO
+            continue
+    return _bounded(found)
+
+
+def _bounded(found: dict[Path, bytes]) -> dict[Path, bytes]:
+    if sum(map(len, found.values())) > TOTAL_MAX:
+        largest = max(found, key=lambda path: len(found[path]))
+        raise UsageError(f"more than {TOTAL_MAX >> 20} MiB would travel into the lab; the largest file is {largest}")
     return found
 
 
@@ -47,37 +85,3 @@ def folder_of(lesson: Lesson, tree: str) -> Path:
     if tree not in TREES:
         raise UsageError(f"there is no tree {tree!r} (known: {', '.join(TREES)})")
     return lesson.folder(tree)
-
-
-def reference(lesson: Lesson) -> Batch:
-    """The run of all tests on the reference, its own answer to the learner's test included."""
-    mine = lesson.folder("solutions") / LEARNERS_TEST
-    replaced = {lesson.folder() / LEARNERS_TEST: mine.read_bytes()} if mine.exists() else {}
-    return batch(lesson, "solutions", replaced=replaced)
-
-
-def batch(
-    lesson: Lesson,
-    tree: str,
-    *,
-    tests: tuple[Path, ...] = (),
-    wanted: tuple[str, ...] = (),
-    options: tuple[str, ...] = (),
-    seed: int = 0,
-    replaced: Mapping[Path, bytes] | None = None,
-) -> Batch:
-    """The run of a lesson's tests (all test files by default) against `tree`; `replaced` files take precedence."""
-    code = folder_of(lesson, tree)
-    files = of_folder(lesson.folder()) | (of_folder(code) if tree != "lessons" else {})
-    if not tests:
-        tests = tuple(sorted(lesson.folder().glob("test_*.py")))
-    return Batch(
-        root=lesson.root,
-        code=code,
-        files=files | dict(replaced or {}),
-        tests=tests,
-        wanted=wanted,
-        options=options,
-        seed=seed,
-        holes=tuple(sorted(stubs.open_holes(lesson, code))),
-    )

@@ -1,88 +1,37 @@
-"""One pytest run over one lesson in the lab, as a stream of events; a guest that dies costs one test."""
+"""One pytest run over one lesson in the lab, as a stream of events; a guest that dies costs one test.
+
+What the guest says is held against what was asked: it may run those tests, each once, in their order, with one report
+for each phase. Anything else is a lost guest.
+"""
 
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 
 from harness.errors import GuestLost
+from harness.lab.channel import Deadline, Output, Received
 from harness.lab.guest import Deadlines, Guest, Lab
-from harness.lab.virtual import VirtualLab
-from harness.protocol.frames import Kind
-from harness.protocol.names import LEARNERS_TEST
+from harness.protocol import steps
+from harness.protocol.messages import (
+    Collected,
+    Collecting,
+    Exited,
+    Finished,
+    Interrupted,
+    Reported,
+    Signal,
+    Started,
+    Uncollectable,
+    Warned,
+)  # fmt: skip
+from harness.run.request import Request, function_of, is_mine
 
 STOP_GRACE_S = 10
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What to run: files, and the tests in them."""
-
-    root: Path
-    """pytest's root directory; node ids are relative to it."""
-    code: Path
-    """The folder whose loader.py is under test."""
-    files: Mapping[Path, bytes]
-    """Absolute path → content."""
-    tests: tuple[Path, ...]
-    """Test files, absolute."""
-    wanted: tuple[str, ...] = ()
-    """Node ids to run; empty means all in `tests`."""
-    options: tuple[str, ...] = ()
-    """Further arguments for the guest's pytest."""
-    seed: int = 0
-    open_step: int | None = None
-    """A step that is known to be open: tests of later ones are blocked."""
-    holes: tuple[int, ...] = ()
-    """Steps that the learner has not touched: behind the first failing test of one, its others are blocked too."""
-
-
-@dataclass(frozen=True)
-class Collected:
-    """The tests that will run, in order: node id and step."""
-
-    tests: tuple[tuple[str, int | None], ...]
-
-
-@dataclass(frozen=True)
-class Started:
-    """A test begins."""
-
-    nodeid: str
-
-
-@dataclass(frozen=True)
-class Output:
-    """Bytes that the lesson's code printed."""
-
-    stream: str
-    """"stdout" or "stderr"."""
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Reported:
-    """One of pytest's reports, in its own serialised form, with the facts of harness.guest.testing.plugin."""
-
-    report: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Uncollectable:
-    """A test file that cannot be imported, with pytest's collect report."""
-
-    report: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A test has ended, with all its phases reported."""
-
-    nodeid: str
+CASES_MAX = 1000
+"""Tests of one run, parametrised cases counted."""
+PHASES = ("setup", "call", "teardown")
 
 
 @dataclass(frozen=True)
@@ -96,19 +45,22 @@ class Died:
     console: str = ""
 
 
-Event = Collected | Started | Output | Reported | Uncollectable | Finished | Died
+Event = Collected | Started | Output | Reported | Uncollectable | Finished | Warned | Died
 
 
 @dataclass
-class _Progress:
-    """How far one guest came."""
+class Progress:
+    """How far one guest came, and what it may say next."""
 
-    collecting: str | None = None
+    request: Request
+    collecting: str = ""
     """The test file that is being read."""
+    files_read: list[str] = field(default_factory=list)
     left: list[str] | None = None
-    """Node ids not finished yet; None before the collection is complete."""
-    steps: dict[str, int | None] = field(default_factory=dict)
+    """Node ids not finished yet, in order; None before the collection is complete."""
     running: str | None = None
+    phases: list[Reported] = field(default_factory=list)
+    """Of the test that runs."""
     finished: int = 0
     interrupted: str = ""
     """What ended pytest's session early, such as KeyboardInterrupt."""
@@ -120,18 +72,17 @@ class _Progress:
 
     def failed(self, nodeid: str) -> None:
         """Note the step of a failing test of the specification."""
-        step = self.steps.get(nodeid)
-        if step is not None and not nodeid.split("::")[0].endswith(LEARNERS_TEST):
-            self.open_step = min(step, self.open_step or step)
+        if not is_mine(nodeid):
+            self.open_step = steps.first_open([self.request.step_of(nodeid)], self.open_step)
 
 
-def run(lab: Lab, batch: Batch) -> Generator[Event, None, None]:
-    """Events of the run, each test's in order. LabError when no guest can be had at all."""
-    while True:
-        progress = _Progress(open_step=batch.open_step)
+def run(lab: Lab, request: Request) -> Generator[Event, None, None]:
+    """Events of the run, each test's in order. LabError when no guest can be had at all, or when it speaks nonsense."""
+    while request.tests and request.functions:
+        progress = Progress(request, open_step=request.open_step)
         try:
             with lab.open() as guest:
-                yield from _run_in(guest, lab, batch, progress)
+                yield from _run_in(guest, lab.deadlines, progress)
         except GuestLost as lost:
             if progress.running is None:
                 raise
@@ -139,138 +90,141 @@ def run(lab: Lab, batch: Batch) -> Generator[Event, None, None]:
             yield from _death(progress, Died(progress.running, reason, lab=True, console=lost.console))
         if progress.complete:
             return
-        if progress.left is not None:
-            if not progress.finished:
-                raise GuestLost("pytest ended in the lab before it had run a test")
-            batch = replace(batch, wanted=tuple(progress.left), open_step=progress.open_step)
+        if progress.left is None:
+            request = request.without(request.root / progress.collecting)
+        elif progress.finished:
+            request = request.going_on(tuple(progress.left), progress.open_step)
         else:
-            batch = _without(batch, str(progress.collecting))
-            if not batch.tests:
-                return
+            raise GuestLost("pytest ended in the lab before it had run a test")
 
 
-def _without(batch: Batch, file: str) -> Batch:
-    """The run without a test file that cannot be read."""
-    return replace(
-        batch,
-        tests=tuple(path for path in batch.tests if path != batch.root / file),
-        wanted=tuple(nodeid for nodeid in batch.wanted if nodeid.split("::")[0] != file),
-    )
-
-
-def fields(batch: Batch, deadlines: Deadlines) -> dict[str, Any]:
-    """What the guest is told of `batch` (harness.guest.testing.runner)."""
-    return {
-        "rootdir": str(batch.root),
-        "options": [
-            f"--timeout={deadlines.test_s:.0f}",
-            "--timeout-method=signal",
-            # ctypes swallows what a callback raises (iovisor/bcc#4650); pytest sees it and must fail the test for it
-            "-W",
-            "error::pytest.PytestUnraisableExceptionWarning",
-            *batch.options,
-        ],
-        "tests": [str(path) for path in batch.tests],
-        "code": str(batch.code),
-        "wanted": batch.wanted,
-        "seed": batch.seed,
-        "deadline_s": deadlines.wait_s,
-        "open_step": batch.open_step,
-        "holes": batch.holes,
-    }
-
-
-def begin(lab: VirtualLab, batch: Batch) -> None:
-    """Let the waiting guest begin `batch` and stop before its first test: `run` goes on from there."""
-    lab.begin(batch.files, batch.root, fields(batch, lab.deadlines))
-
-
-def _run_in(guest: Guest, lab: Lab, batch: Batch, progress: _Progress) -> Iterator[Event]:
-    guest.put(batch.files)
-    deadlines = lab.deadlines
-    guest.spawn("pytest", batch.root, **fields(batch, deadlines))
-    stopped = False
-    end = time.monotonic() + deadlines.silence_s
+def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[Event]:
+    guest.put(progress.request.files)
+    guest.start(progress.request.message(deadlines))
+    silence, whole = Deadline(deadlines.silence_s), Deadline(deadlines.run_s(CASES_MAX))
+    stopped = ""
     while True:
-        left_s = end - time.monotonic()
-        frame = guest.channel.receive(left_s) if left_s > 0 else None
-        if frame is None:
-            if stopped:
-                raise GuestLost("the guest does not answer")
-            stopped = True
-            end = time.monotonic() + STOP_GRACE_S
-            guest.channel.request("signal", number=9)
-        elif frame.kind in (Kind.STDOUT, Kind.STDERR):
-            yield Output(frame.kind.name.lower(), frame.payload)
-        elif frame.kind is Kind.REPORT:
-            if not stopped:
-                end = time.monotonic() + deadlines.silence_s
-            try:
-                yield from _translate(frame.json(), progress)
-            except (KeyError, TypeError, ValueError) as error:
-                raise GuestLost(f"the lab sent a report that cannot be read: {error!r}") from error
+        for message in guest.channel.messages(silence):
+            if isinstance(message, Exited):
+                yield from _ending(message, progress, stopped)
+                return
+            if isinstance(message, Collected):
+                whole.move(deadlines.run_s(len(message.tests)))
+            yield from _taken(message, progress)
             if progress.finished and progress.complete:
                 return  # how pytest ends after its last test says nothing more
-        elif frame.kind is Kind.CONTROL and (answer := frame.json()).get("event") == "exit":
-            yield from _ending(answer, progress, f"no sign of life for {deadlines.silence_s:.0f} s" if stopped else "")
-            return
+            if whole.left() == 0:
+                raise GuestLost("the run took longer than all of its tests together may")
+            if not stopped and isinstance(message, Collecting | Started | Reported | Finished):
+                silence.move(deadlines.silence_s)
+        if stopped:
+            raise GuestLost("the guest does not answer")
+        stopped = f"no sign of life for {deadlines.silence_s:.0f} s"
+        silence.move(STOP_GRACE_S)
+        guest.channel.request(Signal(number=signal.SIGKILL))
 
 
-def _translate(event: dict[str, Any], progress: _Progress) -> Iterator[Event]:
-    name = event["event"]
-    if name == "collecting":
-        progress.collecting = event["file"]
-    elif name == "collected":
-        progress.steps = dict(event["tests"])
-        progress.left = list(progress.steps)
-        yield Collected(tuple(progress.steps.items()))
-    elif name == "collect":
-        yield Uncollectable(event["report"])
-    elif name == "start":
-        progress.running = event["nodeid"]
-        yield Started(event["nodeid"])
-    elif name == "report":
-        if event["report"]["outcome"] == "failed":
-            progress.failed(event["report"]["nodeid"])
-        yield Reported(event["report"])
-    elif name == "finish":
-        yield _finish(progress)
-    elif name == "interrupted":
-        progress.interrupted = event["reason"]
+def _taken(message: Received, progress: Progress) -> Iterator[Event]:
+    """The event that a message is, if it may come now."""
+    match message:
+        case Output() | Warned():
+            yield message
+        case Collecting(file=file):
+            _expect(progress.left is None and file not in progress.files_read, f"it reads {file} again")
+            _expect(progress.request.root / file in progress.request.tests, f"it reads {file}")
+            progress.collecting = file
+            progress.files_read.append(file)
+        case Uncollectable(file=file):
+            _expect(progress.left is None and file in progress.files_read, f"it could not read {file}")
+            yield message
+        case Collected(tests=tests):
+            _collected(tests, progress)
+            yield message
+        case Started(nodeid=nodeid):
+            _expect(progress.running is None and progress.left and nodeid == progress.left[0], f"{nodeid} begins")
+            progress.running, progress.phases = nodeid, []
+            yield message
+        case Reported(nodeid=nodeid):
+            _expect(nodeid == progress.running and _may_follow(message, progress.phases), f"{nodeid} {message.when}")
+            progress.phases.append(message)
+            if message.outcome == "failed":
+                progress.failed(nodeid)
+            yield message
+        case Finished(nodeid=nodeid):
+            done = progress.phases and progress.phases[-1].when == "teardown"
+            _expect(nodeid == progress.running and done, f"{nodeid} is finished")
+            yield _finish(progress)
+        case Interrupted(reason=reason):
+            progress.interrupted = reason
 
 
-def _finish(progress: _Progress) -> Finished:
+def _expect(holds: object, said: str) -> None:
+    if not holds:
+        raise GuestLost(f"the lab reported what cannot be: {said[:200]}")
+
+
+def _may_follow(report: Reported, before: list[Reported]) -> bool:
+    """setup, then call if that passed, then teardown: one report of each."""
+    if not before:
+        return report.when == "setup"
+    last = before[-1]
+    if last.when == "setup":
+        return report.when == ("call" if last.outcome == "passed" else "teardown")
+    return last.when == "call" and report.when == "teardown"
+
+
+def _collected(tests: tuple[str, ...], progress: Progress) -> None:
+    """The tests that will run: asked for, each once, not too many."""
+    request = progress.request
+    _expect(progress.left is None and len(tests) <= CASES_MAX, f"{len(tests)} tests")
+    _expect(len(set(tests)) == len(tests), "a test twice")
+    for nodeid in tests:
+        asked = nodeid in request.wanted if request.wanted else function_of(nodeid) in request.functions
+        _expect(asked or function_of(nodeid) in request.wanted, f"a test {nodeid}")
+    progress.left = list(tests)
+
+
+def _finish(progress: Progress) -> Finished:
+    assert progress.left is not None
+    assert progress.running is not None
     nodeid = progress.running
-    if nodeid is None or progress.left is None or nodeid not in progress.left:
-        raise GuestLost("the lab reported the end of a test that it had not begun")
     progress.left.remove(nodeid)
     progress.running = None
     progress.finished += 1
-    return Finished(nodeid)
+    return Finished(nodeid=nodeid)
 
 
-def _death(progress: _Progress, died: Died) -> Iterator[Event]:
+def _death(progress: Progress, died: Died) -> Iterator[Event]:
     progress.failed(died.nodeid)
     yield died
     yield _finish(progress)
 
 
-def _ending(answer: dict[str, Any], progress: _Progress, stopped: str) -> Iterator[Event]:
+def _ending(end: Exited, progress: Progress, stopped: str) -> Iterator[Event]:
     """The child is gone: at the end of its run, in the middle of a test, or of reading a test file."""
-    status = answer["status"]
-    if stopped:
-        how = f"it gave {stopped} and was ended"
-    elif answer.get("out_of_memory"):
-        how = "it took all the memory that the lab gives to a lesson, and the kernel ended it"
-    elif progress.interrupted:
-        how = f"the code raised {progress.interrupted}, which ends a test run"
-    elif status < 0:
-        how = f"its process was ended by signal {-status} ({signal.Signals(-status).name})"
-    else:
-        how = f"the code ended its own process (exit status {status})"
+    how = _how(end, progress, stopped)
     if progress.running is not None:
         yield from _death(progress, Died(progress.running, how, lab=False))
     elif progress.left is None:
-        if progress.collecting is None:
+        if not progress.collecting:
             raise GuestLost(f"pytest ended in the lab before it had read a test file: {how}")
-        yield Uncollectable({"nodeid": progress.collecting, "longrepr": how})
+        yield Uncollectable(file=progress.collecting, text=how)
+
+
+def _how(end: Exited, progress: Progress, stopped: str) -> str:
+    if stopped:
+        return f"it gave {stopped} and was ended"
+    if end.out_of_memory:
+        return "it took all the memory that the lab gives to a lesson, and the kernel ended it"
+    if progress.interrupted:
+        return f"the code raised {progress.interrupted}, which ends a test run"
+    if end.status < 0:
+        return f"its process was ended by signal {-end.status} ({_signal(-end.status)})"
+    return f"the code ended its own process (exit status {end.status})"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return "a signal without a name"

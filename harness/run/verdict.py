@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from harness.course import stubs
-from harness.course.catalog import Lesson
+from harness.errors import HarnessFault
 from harness.explain import causes, show
-from harness.explain.evidence import ATTACHING, LLVM, Evidence, Frame, of_data, stage_of
-from harness.explain.explanation import explain
+from harness.explain.evidence import ATTACHING, LLVM, Evidence, of_gathered, stage_of
+from harness.explain.explanation import Explanation, explain
+from harness.protocol.facts import Facts, Symbols
+from harness.protocol.messages import Reported
 from harness.protocol.names import REFUSALS
+from harness.run.request import Request
 
-Kind = Literal["todo", "red", "broken", "blocked", "lab", "done"]
+Kind = Literal["not run", "todo", "red", "broken", "blocked", "skipped", "lab", "done"]
 
-SILENT = "the kernel says: "
+NO_EVENTS = "the kernel says: "
 """Begins the sentence under a test that saw nothing."""
 PYTEST_ADVICE = "Use -v to get more diff"
 """Last line of many a failed comparison (_compare_sequence.py in pytest 9.2); `verify` has no -v."""
@@ -37,76 +39,94 @@ class Verdict:
         return ": ".join(filter(None, [self.place, self.text]))
 
 
-def of(outcome: str, facts: dict[str, Any], lesson: Lesson, code: Path, stderr: str = "") -> Verdict:
-    """The verdict on one phase of a test: pytest's outcome, the guest's facts, what was printed to standard error."""
-    message = str(facts.get("message", "")).removesuffix(PYTEST_ADVICE).rstrip()
-    if outcome == "passed":
+NOT_RUN = Verdict("not run", text="this test did not run")
+
+
+def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
+    """The verdict on one phase of a test of `request`, where `stderr` was printed."""
+    facts = report.facts
+    message = facts.message.removesuffix(PYTEST_ADVICE).rstrip()
+    if report.outcome == "passed":
         return Verdict("done")
-    if outcome == "skipped":
-        return Verdict("blocked" if message.startswith("blocked by step") else "done", text=message)
-    if (reached := _todo_reached(facts, lesson, code)) is not None:
+    if report.outcome == "skipped":
+        return Verdict("blocked" if report.text.startswith("Skipped: blocked by step") else "skipped", text=report.text)
+    if (reached := _todo_reached(facts, request)) is not None:
         return reached
-    if facts.get("exception") == "Exception" and (message.startswith(REFUSALS) or ATTACHING.match(message)):
-        return _broken(facts, lesson, code, stderr)
-    step = facts.get("step")
-    hole = stubs.open_hole(lesson, code, step) if isinstance(step, int) else None
+    if facts.exception == "Exception" and (message.startswith(REFUSALS) or ATTACHING.match(message)):
+        return _broken(facts, request, stderr)
+    hole = request.holes.get(request.step_of(report.nodeid) or 0)
     if hole is not None:
-        return Verdict("todo", f"{_short(hole.path, lesson)}:{hole.line}", f"{hole}\n{message}".rstrip())
-    return Verdict("red", _place(facts, lesson, code), (message or str(facts.get("exception", ""))) + _silence(facts))
+        return Verdict("todo", f"{_short(hole.path, request)}:{hole.line}", f"{hole}\n{message}".rstrip())
+    return Verdict("red", _place(facts, request), (message or facts.exception or report.text) + _no_events(facts))
 
 
-def _silence(facts: dict[str, Any]) -> str:
+def _no_events(facts: Facts) -> str:
     """One sentence more where the test saw no event and the kernel knows why."""
-    found = causes.cause(facts["silent"]) if facts.get("silent") else None
-    return f"\n\n{SILENT}{found.text}\ntry: {found.advice}" if found else ""
+    found = causes.cause(facts.activity) if facts.activity else None
+    return f"\n\n{NO_EVENTS}{found.text}\ntry: {found.advice}" if found else ""
 
 
-def _todo_reached(facts: dict[str, Any], lesson: Lesson, code: Path) -> Verdict | None:
+def _todo_reached(facts: Facts, request: Request) -> Verdict | None:
     """The verdict if the failure is a stub's NotImplementedError."""
-    if facts.get("exception") != "NotImplementedError" or not facts.get("frames"):
+    if facts.exception != "NotImplementedError" or not facts.frames or not facts.message.startswith("TODO "):
         return None
-    path, line, _ = facts["frames"][-1]
-    if Path(path).name not in lesson.edited or not str(facts["message"]).startswith("TODO "):
+    path = Path(facts.frames[-1].path)
+    if path not in request.files or path.name not in request.lesson.edited:
         return None
-    return Verdict("todo", f"{_short(Path(path), lesson)}:{line}", str(facts["message"]))
+    return Verdict("todo", f"{_short(path, request)}:{facts.frames[-1].line}", facts.message)
 
 
-def of_death(reason: str, lesson: Lesson, code: Path, stderr: str) -> Verdict:
+def of_death(reason: str, request: Request, stderr: str) -> Verdict:
     """The verdict on a test whose process ended: LLVM's back end does that where it cannot go on."""
     if LLVM.search(stderr):
-        return _broken({"message": reason}, lesson, code, stderr)
+        return _broken(Facts(message=reason), request, stderr)
     return Verdict("red", text=reason)
 
 
-def _broken(facts: dict[str, Any], lesson: Lesson, code: Path, stderr: str) -> Verdict:
+def _broken(facts: Facts, request: Request, stderr: str) -> Verdict:
     """What is wrong with a program that BCC, the compiler or the kernel refused, at the learner's own line."""
-    found = explain(_evidence(facts, lesson, code, stderr))
-    return Verdict("broken", show.place(found, lesson.root), show.body(found), found.log)
+    found = explained(_evidence(facts, request, stderr))
+    return Verdict("broken", show.place(found, request.root), show.body(found), found.log)
 
 
-def _evidence(facts: dict[str, Any], lesson: Lesson, code: Path, stderr: str) -> Evidence:
+def explained(evidence: Evidence) -> Explanation:
+    """The explanation of `evidence`; what breaks in the making of it is a fault of the workbook's, in one sentence."""
+    try:
+        return explain(evidence)
+    except Exception as error:
+        raise HarnessFault(f"{type(error).__name__} while a failure was explained: {error}") from error
+
+
+def _evidence(facts: Facts, request: Request, stderr: str) -> Evidence:
     """What the guest gathered, else what was printed and raised."""
-    gathered: dict[str, Any] = facts.get("evidence") or {}
-    own = {path: path.read_text(errors="replace") for path in code.glob("*.c")}
-    if "stage" in gathered and (known := of_data(gathered, own)).stage != "ok":  # it may have failed once and not again
-        return known
-    message, program = str(facts.get("message", "")), code / f"{lesson.stem}.bpf.c"
-    frames = tuple(Frame(Path(name), line, "") for name, line, _ in facts.get("frames", ()))
+    own = {path: text.decode(errors="replace") for path, text in request.files.items() if path.suffix in (".c", ".py")}
+    if facts.gathered is not None:
+        known = of_gathered(facts.gathered, own)
+        if known.stage != "ok":  # it may have failed once and not again
+            return known
+    program = request.code / f"{request.lesson.stem}.bpf.c"
     return Evidence(
-        stage_of(f"{stderr}\n{message}"), stderr, code / "loader.py", program, own.get(program, ""),
-        exception=str(facts.get("exception", "")), message=message, frames=frames, facts=gathered.get("attach", {}),
-    )  # fmt: skip
+        stage=stage_of(f"{stderr}\n{facts.message}"),
+        text=stderr,
+        files=own,
+        file=request.code / "loader.py",
+        path=program,
+        own=own.get(program, ""),
+        exception=facts.exception,
+        message=facts.message,
+        frames=facts.frames,
+        symbols=facts.symbols or Symbols(),
+    )
 
 
-def _place(facts: dict[str, Any], lesson: Lesson, code: Path) -> str:
-    """The innermost line in the learner's files, else in the test."""
-    frames = [(Path(path), line) for path, line, _ in facts.get("frames", ())]
-    mine = [frame for frame in frames if frame[0].parent == code and frame[0].name in lesson.edited]
-    tests = [frame for frame in frames if frame[0].is_relative_to(lesson.root)]
-    for path, line in [*mine[-1:], *tests[-1:]]:
-        return f"{_short(path, lesson)}:{line}"
+def _place(facts: Facts, request: Request) -> str:
+    """The innermost line in the learner's files, else in the test: of those alone that were sent."""
+    frames = [(Path(frame.path), frame.line) for frame in facts.frames if Path(frame.path) in request.files]
+    mine = [frame for frame in frames if frame[0].parent == request.code and frame[0].name in request.lesson.edited]
+    for path, line in [*mine[-1:], *frames[-1:]]:
+        return f"{_short(path, request)}:{line}"
     return ""
 
 
-def _short(path: Path, lesson: Lesson) -> str:
-    return str(path.relative_to(lesson.root)) if path.is_relative_to(lesson.root) else str(path)
+def _short(path: Path, request: Request) -> str:
+    return str(path.relative_to(request.root)) if path.is_relative_to(request.root) else str(path)

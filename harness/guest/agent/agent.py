@@ -1,32 +1,49 @@
-"""The guest's end of the channel: takes a tree and a command, runs it in a child, streams back what it does.
+"""The guest's end of the channel: takes files and requests, runs a command in a child, streams back what it does.
 
 In the guest this is process 1, so nothing that the learner's code does can end it. With `--lab host` the same loop
-runs as an ordinary child of pytest, on an inherited socket.
+runs as an ordinary child of the host's command, on an inherited socket.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import platform
 import select
 import signal
 import sys
-import tarfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec
 
 from harness.guest.agent import clock, warmup
 from harness.guest.agent.child import Child, out_of_memory, spawn
-from harness.protocol.frames import Decoder, Frame, Kind, encode, encode_json
+from harness.protocol import codec
+from harness.protocol.frames import FILE_MAX, Decoder, Frame, Kind, WireError, decode_file, encode, encode_file
+from harness.protocol.messages import (
+    Answer,
+    End,
+    Ended,
+    Exited,
+    Fetch,
+    Fetched,
+    InternalError,
+    Ready,
+    Request,
+    Resize,
+    Run,
+    Settle,
+    Settled,
+    Signal,
+    Spawn,
+    Warm,
+    read_request,
+)  # fmt: skip
 
 READ_SIZE = 1 << 16
-TAR_PIECE = 1 << 20
-TAR_OVERHEAD = 10240
-"""Bytes that one more file can add to an archive beside its own (a header, padding, the record)."""
+P = ParamSpec("P")
 
 
 class Agent:
@@ -35,16 +52,15 @@ class Agent:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._decoder = Decoder()
-        self._tar = io.BytesIO()
         self._child: Child | None = None
 
     def send(self, kind: Kind, payload: bytes) -> None:
         """Write one frame; waits while the host does not read."""
         self._write(encode(kind, payload))
 
-    def answer(self, **fields: Any) -> None:
-        """Write one control frame."""
-        self._write(encode_json(Kind.CONTROL, fields))
+    def answer(self, message: Answer) -> None:
+        """Write one message."""
+        self.send(Kind.MESSAGE, codec.dump(message))
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -58,7 +74,7 @@ class Agent:
         os.set_blocking(wake, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
-        self.answer(event="ready", kernel=platform.release(), machine=platform.machine())
+        self.answer(Ready(kernel=platform.release(), machine=platform.machine()))
         while True:
             sources = [self._fd, wake, *(self._child.sources() if self._child else [])]
             ready, _, _ = select.select(sources, [], [])
@@ -70,78 +86,67 @@ class Agent:
                     self._end_child()
                     return
                 for frame in self._decoder.feed(data):
-                    self._handle(frame)
+                    self._guarded(self._take, frame)
             if self._child:
-                self._child.forward(set(ready))
-            self._reap()
+                self._guarded(self._child.forward, set(ready))
+            self._guarded(self._reap)
 
-    def _handle(self, frame: Frame) -> None:
-        if frame.kind is Kind.TAR:
-            self._unpack(frame.payload)
+    def _guarded(self, work: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
+        """A fault in the agent's own work is an answer, and it serves on: when process 1 ends, the kernel panics."""
+        try:
+            work(*arguments, **named)
+        except Exception:
+            self.answer(InternalError(text=traceback.format_exc()))
+
+    def _take(self, frame: Frame) -> None:
+        """Do what a frame asks."""
+        if frame.kind is Kind.FILE:
+            _put(*decode_file(frame.payload))
         elif frame.kind is Kind.STDIN:
             if self._child:
                 self._child.feed(frame.payload)
-        elif frame.kind is Kind.CONTROL:
-            request = frame.json()
-            self._operations()[request["op"]](request)
+        elif frame.kind is Kind.MESSAGE:
+            self._handle(read_request(frame.payload))
+        else:
+            raise WireError(f"a host sends no {frame.kind.name}")
 
-    def _operations(self) -> dict[str, Callable[[dict[str, Any]], None]]:
-        return {
-            "warm": lambda _: self.answer(event="warm", **warmup.warm()),
-            "settle": self._settle,
-            "spawn": self._spawn,
-            "signal": self._signal,
-            "end": self._end,
-            "fetch": self._fetch,
-            "window": self._resize,
-        }
+    def _handle(self, request: Request) -> None:
+        match request:
+            case Warm():
+                self.answer(warmup.warm())
+            case Settle(time_ns=time_ns, entropy=entropy):
+                clock.set_clock(time_ns)
+                clock.feed_entropy(bytes.fromhex(entropy))
+                self.answer(Settled())
+            case Spawn() | Run():
+                self._end_child()
+                self._child = spawn(request, self.send)
+            case Signal(number=number):
+                if self._child:
+                    self._child.signal(number)
+            case Resize(rows=rows, columns=columns):
+                if self._child:
+                    self._child.resize(rows, columns)
+            case End():
+                self._end_child()
+                self.answer(Ended())
+            case Fetch():
+                self._fetch(request)
 
-    def _settle(self, request: dict[str, Any]) -> None:
-        clock.set_clock(request["time_ns"])
-        clock.feed_entropy(bytes.fromhex(request["entropy"]))
-        self.answer(event="settled")
-
-    def _unpack(self, piece: bytes) -> None:
-        if piece:
-            self._tar.write(piece)
-            return
-        self._tar.seek(0)
-        with tarfile.open(fileobj=self._tar, mode="r:") as archive:  # else it imports three decompressors first
-            archive.extractall("/", filter="tar")
-        self._tar = io.BytesIO()
-
-    def _spawn(self, request: dict[str, Any]) -> None:
-        for folder in (request["cwd"], *request.get("folders", ())):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        self._child = spawn(request, self.send)
-
-    def _fetch(self, request: dict[str, Any]) -> None:
-        """Send the regular files of a folder as one tar archive, as many as fit into `size_max` bytes."""
-        buffer, left = io.BytesIO(), request["size_max"]
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            folder = Path(request["path"])
-            for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-                if file.is_file() and not file.is_symlink() and file.stat().st_size + TAR_OVERHEAD <= left:
-                    left -= file.stat().st_size + TAR_OVERHEAD
-                    archive.add(file, file.name)
-        data = buffer.getvalue()
-        for start in range(0, len(data), TAR_PIECE):
-            self.send(Kind.TAR, data[start : start + TAR_PIECE])
-        self.send(Kind.TAR, b"")
-
-    def _signal(self, request: dict[str, Any]) -> None:
-        if self._child:
-            self._child.signal(request["number"])
-
-    def _end(self, _: dict[str, Any]) -> None:
-        """End the run, if there is one: the next may begin when this is answered."""
-        self._end_child()
-        self._child = None
-        self.answer(event="ended")
-
-    def _resize(self, request: dict[str, Any]) -> None:
-        if self._child:
-            self._child.resize(request["rows"], request["columns"])
+    def _fetch(self, request: Fetch) -> None:
+        left_out = 0
+        room, files = request.size_max, request.files_max
+        folder = Path(request.path)
+        for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+            fits = file.is_file() and not file.is_symlink() and file.stat().st_size <= min(room, FILE_MAX) and files > 0
+            if not fits:
+                left_out += 1
+                continue
+            with file.open("rb") as opened:
+                content = opened.read(min(room, FILE_MAX))
+            room, files = room - len(content), files - 1
+            self._write(encode_file(file.name, content))
+        self.answer(Fetched(left_out=left_out))
 
     def _reap(self) -> None:
         """Collect ended processes: the child's end is the run's end; of orphans nothing is kept."""
@@ -156,12 +161,21 @@ class Agent:
                 code = os.waitstatus_to_exitcode(status)
                 self._child.close()
                 self._child = None
-                self.answer(event="exit", status=code, out_of_memory=out_of_memory())
+                self.answer(Exited(status=code, out_of_memory=out_of_memory()))
 
     def _end_child(self) -> None:
         if self._child:
             self._child.signal(signal.SIGKILL)
             self._child.close()
+            self._child = None
+
+
+def _put(name: str, content: bytes) -> None:
+    """Write a file that the host sent, at its absolute path."""
+    path = Path("/") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o755)
 
 
 def open_port(name: str, deadline_s: float = 10) -> int:

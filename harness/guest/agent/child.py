@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.protocol.frames import TAKEN, Decoder, Kind, WireError
+from harness.protocol.messages import Run, Spawn
 
 READ_SIZE = 1 << 16
 PIPE_ROUNDS = 16
@@ -38,14 +39,19 @@ class Output:
     def __init__(self, fd: int, kind: Kind, send: Send, cap: int | None) -> None:
         self.fd, self._kind, self._send, self._cap = fd, kind, send, cap
         self._sent = self._dropped = 0
+        self.ended = False
+        """Nothing will ever be there to read again."""
 
     def forward(self) -> bool:
-        """Send one piece on; False at the end of the stream or when there is nothing now."""
+        """Send one piece on; False when there was none, now or for ever."""
         try:
             data = os.read(self.fd, READ_SIZE)
-        except (BlockingIOError, OSError):
+        except BlockingIOError:
             return False
+        except OSError:  # a terminal whose last process has closed it
+            data = b""
         if not data:
+            self.ended = True
             return False
         room = len(data) if self._cap is None else max(0, self._cap - self._sent)
         if room:
@@ -86,7 +92,7 @@ class Child:
         if self._reports in ready:
             self._forward_reports()
         for output in self._outputs:
-            if output.fd in ready and not output.forward():
+            if output.fd in ready and not output.forward() and output.ended:
                 self._ended.add(output.fd)
 
     def _forward_reports(self) -> None:
@@ -105,8 +111,8 @@ class Child:
                 for output in self._outputs:
                     output.drain()
                     output.restart_cap()
-                if frame.kind is Kind.REPORT:
-                    self._send(Kind.REPORT, frame.payload)
+                if frame.kind is Kind.EVENT:
+                    self._send(Kind.EVENT, frame.payload)
                 with contextlib.suppress(OSError):
                     os.write(self._reports, TAKEN)
         except WireError:
@@ -160,8 +166,8 @@ def out_of_memory() -> bool:
     return int(events["oom_kill"]) > 0
 
 
-def spawn(request: dict[str, Any], send: Send) -> Child:
-    """Start what `request` asks for: `mode` "pytest" forks this warm interpreter, "exec" starts `argv`.
+def spawn(request: Spawn | Run, send: Send) -> Child:
+    """Start what `request` asks for: a run of pytest forks this warm interpreter, else `argv` is started.
 
     The agent ignores SIGINT; for what it starts one is kept until it can be handled, and not lost in between (a blocked
     signal is never ignored: kernel/signal.c, sig_ignored(), Linux 6.12).
@@ -173,15 +179,14 @@ def spawn(request: dict[str, Any], send: Send) -> Child:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _spawn(request: dict[str, Any], send: Send) -> Child:
+def _spawn(request: Spawn | Run, send: Send) -> Child:
     confine = _prepare_group()
-    tty = bool(request.get("tty"))
-    if tty:
+    if isinstance(request, Spawn) and request.tty:
         return _spawn_on_terminal(request, send, confine)
     stdin_read, stdin_write = os.pipe()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
-    report_read, report_write = _socket_pair() if request["mode"] == "pytest" else (None, None)
+    report_read, report_write = _socket_pair() if isinstance(request, Run) else (None, None)
     pid = os.fork()
     if pid == 0:
         with _last_resort():
@@ -207,7 +212,7 @@ def _socket_pair() -> tuple[int, int]:
     return ours.detach(), theirs.detach()
 
 
-def _spawn_on_terminal(request: dict[str, Any], send: Send, confine: Callable[[], None]) -> Child:
+def _spawn_on_terminal(request: Spawn, send: Send, confine: Callable[[], None]) -> Child:
     pid, terminal = pty.fork()
     if pid == 0:
         with _last_resort():
@@ -216,7 +221,7 @@ def _spawn_on_terminal(request: dict[str, Any], send: Send, confine: Callable[[]
             _become(request, None)
     os.set_blocking(terminal, False)
     child = Child(pid, [Output(terminal, Kind.STDOUT, send, None)], os.dup(terminal), None, send, tty=True)
-    child.resize(request.get("rows", 24), request.get("columns", 80))
+    child.resize(request.rows, request.columns)
     return child
 
 
@@ -230,21 +235,25 @@ def _keep_only(report_fd: int | None) -> int | None:
     return kept
 
 
-def _become(request: dict[str, Any], report_fd: int | None) -> None:
+def _become(request: Spawn | Run, report_fd: int | None) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
-    warm = request["mode"] == "pytest"
-    signal.signal(signal.SIGINT, signal.default_int_handler if warm else signal.SIG_DFL)
+    handler = signal.default_int_handler if isinstance(request, Run) else signal.SIG_DFL
+    signal.signal(signal.SIGINT, handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    os.environ.update(request.get("env", {}))
-    os.chdir(request["cwd"])
-    if warm:
+    if isinstance(request, Run):
         from harness.guest.testing import runner
 
         assert report_fd is not None
+        Path(request.root).mkdir(parents=True, exist_ok=True)
+        os.chdir(request.root)
         os._exit(runner.run(request, report_fd))
-    os.execvp(request["argv"][0], request["argv"])
+    for folder in (request.cwd, *request.folders):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    os.environ.update(request.env)
+    os.chdir(request.cwd)
+    os.execvp(request.argv[0], request.argv)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def argv(loader: str, *arguments: str, python: str = "python3") -> list[str]:
     """The command that runs `loader`; env (coreutils 8.31 or newer) blocks SIGINT for what it becomes."""
-    return ["env", "--block-signal=INT", python, __file__, loader, *arguments]
+    return ["env", "--block-signal=INT", python, "-m", __name__, loader, *arguments]
 
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+
+from harness.protocol.messages import Warmed
 
 MODULES = (
     "bcc",
@@ -20,7 +21,7 @@ MODULES = (
     "pdb",
     "difflib",
     "harness.guest.testing.runner",
-    "harness.guest.testing.costed",
+    "harness.guest.testing.cost",
     "harness.guest.observing.gather",
     "harness.guest.observing.features",
     "typer",
@@ -38,7 +39,7 @@ print(time.monotonic() - begin)
 """
 
 
-def warm() -> dict[str, Any]:
+def warm() -> Warmed:
     """Import, compile twice; the second compile's seconds are the measure that deadlines are multiples of."""
     if os.getpid() == 1:  # the guest's own kernel, nobody else's: count each program's runs
         Path("/proc/sys/kernel/bpf_stats_enabled").write_text("1")
@@ -50,7 +51,7 @@ def warm() -> dict[str, Any]:
     gc.collect()
     gc.freeze()  # a run is a fork of this process: its collections pass over all this (gc.freeze, Python 3.7)
     compiles = [_compile_once() for _ in range(2)]
-    return {"import_s": imported, "compile_s": compiles[-1]}
+    return Warmed(import_s=imported, compile_s=compiles[-1])
 
 
 def names() -> tuple[str, ...]:

@@ -9,13 +9,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from harness.guest.observing import objects
-from harness.guest.observing.objects import PROC, Map
+from harness.guest.observing.objects import PROC
+from harness.protocol.facts import Activity, Asked, Attachment, Buffers, Map, OtherFile, Reader
 
 TRACING = Path("/sys/kernel/tracing")
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
@@ -39,26 +40,24 @@ LOOKUP_ELEM, UPDATE_ELEM = 1, 2
 LIBRARY = re.compile(r"\.so\b.*")
 
 
-def of_process(
-    pid: int, runs_before: dict[int, int] | None = None, workload: frozenset[int] = frozenset()
-) -> dict[str, Any]:
+def of_process(pid: int, runs_before: dict[int, int] | None = None, workload: frozenset[int] = frozenset()) -> Activity:
     """All that the kernel tells of `pid`'s programs now; runs are those since `runs_before`."""
     before = runs_before or {}
     programs = objects.programs(pid)
     used = {number for program in programs for number in program.maps}
     maps = objects.maps(used)
-    return {
-        "counted": STATS.read_text().strip() == "1" if STATS.exists() else False,
-        "programs": [asdict(p) | {"runs": p.runs - before.get(p.id, 0)} for p in programs],
-        "attachments": [asdict(found) for found in objects.attachments(pid)],
-        "maps": [asdict(one) | contents(one, workload) for one in maps],
-        "workload": sorted(workload),
-        "buffers": perf_buffers(pid),
-        "trace_readers": [
-            {"pid": reader, "comm": comm(reader), "own": reader == pid or is_below(reader, pid)}
+    return Activity(
+        counted=STATS.read_text().strip() == "1" if STATS.exists() else False,
+        programs=tuple(replace(p, runs=p.runs - before.get(p.id, 0)) for p in programs),
+        attachments=tuple(objects.attachments(pid)),
+        maps=tuple(with_contents(one, workload) for one in maps),
+        workload=tuple(sorted(workload)),
+        buffers=perf_buffers(pid),
+        trace_readers=tuple(
+            Reader(pid=reader, comm=comm(reader), own=reader == pid or is_below(reader, pid))
             for reader in trace_readers()
-        ],
-    }
+        ),
+    )
 
 
 class Observer:
@@ -83,36 +82,38 @@ class Observer:
         _write(EVENTS, f"-:{LOOKUP}")
         STATS.write_text(self._stats_before)
 
-    def facts(self, pid: int) -> dict[str, Any]:
+    def facts(self, pid: int) -> Activity:
         """What of_process says, and the calls of maps, the system calls, the lines of the trace since the beginning."""
         asked = self._asked(pid)  # first: what follows asks maps itself
         found = of_process(pid)
-        for attachment in found["attachments"]:
-            if attachment["kind"].startswith("u"):
-                attachment |= users(attachment["target"], pid)
+        attachments = (users(one, pid) if one.kind.startswith("u") else one for one in found.attachments)
         calls = COUNTED.findall(self._get("events/raw_syscalls/sys_enter/hist"))
-        return found | {
-            "asked": asked,
-            "syscalls": {name: int(count) for name, count in calls},
-            "trace_lines": lines_written() - self._lines,
-        }  # fmt: skip
+        return replace(
+            found,
+            attachments=tuple(attachments),
+            asked=asked,
+            syscalls={name: int(count) for name, count in calls},
+            trace_lines=lines_written() - self._lines,
+        )
 
-    def _asked(self, pid: int) -> list[dict[str, Any]]:
+    def _asked(self, pid: int) -> tuple[Asked, ...]:
         """For each map that the process's own code called: keys looked up, keys written, whether it walked the keys."""
         threads = set(os.listdir(PROC / str(pid) / "task"))
-        found: dict[int, dict[str, Any]] = {}
+        found: dict[int, Asked] = {}
         for thread, command, fd, key in ASKED.findall(self._get("trace")):
             info = objects.fdinfo(pid, int(fd)) if thread in threads else {}
             if "map_id" not in info:
                 continue
             number, bits = int(info["map_id"]), 8 * min(8, int(info["key_size"]))
-            one = found.setdefault(number, {"map": number, "looked_up": set(), "written": set(), "walked": False})
-            if int(command) in (LOOKUP_ELEM, UPDATE_ELEM):
-                kind = "looked_up" if int(command) == LOOKUP_ELEM else "written"
-                one[kind].add(int(key, 16) & ((1 << bits) - 1))
+            one = found.get(number, Asked(map=number))
+            value = int(key, 16) & ((1 << bits) - 1)
+            if int(command) == LOOKUP_ELEM:
+                found[number] = replace(one, looked_up=_with(one.looked_up, value))
+            elif int(command) == UPDATE_ELEM:
+                found[number] = replace(one, written=_with(one.written, value))
             else:
-                one["walked"] = True
-        return [one | {name: sorted(one[name]) for name in ("looked_up", "written")} for one in found.values()]
+                found[number] = replace(one, walked=True)
+        return tuple(found.values())
 
     def _set(self, name: str, text: str) -> None:
         _write(INSTANCE / name, text)
@@ -130,23 +131,30 @@ def _write(path: Path, text: str) -> None:
         os.close(fd)
 
 
-def contents(one: Map, workload: frozenset[int] = frozenset()) -> dict[str, Any]:
-    """What is in a map: `entries`, the first 8 bytes of some keys as numbers; for a ring what was written and read."""
+def _with(seen: tuple[int, ...], value: int) -> tuple[int, ...]:
+    """`seen` with `value` in it, up to KEYS_MAX of them."""
+    return seen if value in seen or len(seen) >= KEYS_MAX else tuple(sorted((*seen, value)))
+
+
+def with_contents(one: Map, workload: frozenset[int] = frozenset()) -> Map:
+    """The map with what is in it: entries, the first 8 bytes of some keys; for a ring what was written and read."""
     library = objects._library()
     fd = library.bpf_map_get_fd_by_id(one.id)
     if fd < 0:
-        return {}
+        return one
     try:
         if one.type == RING:
-            return ring(fd)
+            read, written = ring(fd)
+            return replace(one, read=read, written=written)
         if one.type in KEYED + ARRAYS:
             held = list(keys(fd, one) if one.type in KEYED else slots(fd, one))
-            return {
-                "entries": len(held),
-                "keys": [int.from_bytes(key[:8], "little") for key in held],
-                "holds_workload": any(workload.intersection(words(key)) for key in held),
-            }
-        return {}
+            return replace(
+                one,
+                entries=len(held),
+                keys=tuple(int.from_bytes(key[:8], "little") for key in held),
+                holds_workload=any(workload.intersection(words(key)) for key in held),
+            )
+        return one
     finally:
         os.close(fd)
 
@@ -178,27 +186,27 @@ def slots(fd: int, one: Map) -> Iterator[bytes]:
             yield key
 
 
-def ring(fd: int) -> dict[str, Any]:
-    """Bytes that a ring buffer's programs wrote and its readers read (Documentation/bpf/ringbuf.rst, Linux 6.12)."""
+def ring(fd: int) -> tuple[int, int]:
+    """Bytes that a ring buffer's readers read and its programs wrote (Documentation/bpf/ringbuf.rst, Linux 6.12)."""
     positions = []
     for page in range(2):
         with mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ, offset=page * PAGE) as memory:
             positions.append(int.from_bytes(memory[:8], "little"))
-    return {"read": positions[0], "written": positions[1]}
+    return positions[0], positions[1]
 
 
-def perf_buffers(pid: int) -> dict[str, int]:
-    """The perf buffers that a process has open: how many, bytes written into them, bytes read."""
-    total = {"open": 0, "written": 0, "read": 0}
+def perf_buffers(pid: int) -> Buffers:
+    """The perf buffers that a process has open."""
+    count = written = read = 0
     with contextlib.suppress(OSError), (PROC / str(pid) / "mem").open("rb", 0) as memory:
         for line in (PROC / str(pid) / "maps").read_text().splitlines():
             if line.endswith("anon_inode:[perf_event]"):
                 memory.seek(int(line.split("-")[0], 16) + DATA_HEAD)
                 head, tail = memory.read(8), memory.read(8)
-                total["open"] += 1
-                total["written"] += int.from_bytes(head, "little")
-                total["read"] += int.from_bytes(tail, "little")
-    return total
+                count += 1
+                written += int.from_bytes(head, "little")
+                read += int.from_bytes(tail, "little")
+    return Buffers(open=count, written=written, read=read)
 
 
 def lines_written() -> int:
@@ -221,9 +229,9 @@ def trace_readers() -> list[int]:
     ]  # fmt: skip
 
 
-def users(file: str, observer: int) -> dict[str, Any]:
-    """Who runs code of `file`, and who runs code of another file of that name; processes below `observer` count."""
-    path, of_this, of_others = os.path.realpath(file), [], []
+def users(one: Attachment, observer: int) -> Attachment:
+    """With the processes that run code of its file, or of another file of that name; those below `observer` count."""
+    path, of_this, of_others = os.path.realpath(one.target), [], []
     for pid in processes():
         if pid == observer:
             continue
@@ -233,8 +241,8 @@ def users(file: str, observer: int) -> dict[str, Any]:
                 if "x" in rights and name and name[0] == path:
                     of_this.append(pid)
                 elif "x" in rights and name and _stem(name[0]) == _stem(path):
-                    of_others.append({"pid": pid, "comm": comm(pid), "file": name[0]})
-    return {"users": len(of_this), "elsewhere": of_others[:KEYS_TOLD]}
+                    of_others.append(OtherFile(pid=pid, comm=comm(pid), file=name[0]))
+    return replace(one, users=len(of_this), elsewhere=tuple(of_others[:KEYS_TOLD]))
 
 
 def _stem(path: str) -> str:

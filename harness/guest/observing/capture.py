@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from harness.protocol.facts import Gathered, Symbols
 from harness.protocol.names import REFUSALS
 
 TEXT_KEPT = 60_000
 """Characters of each text that go to the host with a report."""
 
 
-class Witness:
+class Capture:
     """Stands beside BPF() and load_func() in the process that runs the tests."""
 
     def __init__(self, deadline_s: float) -> None:
@@ -24,10 +26,10 @@ class Witness:
         self._deadline_s = deadline_s
         self._path, self._cflags = "", ()  # type: tuple[str, tuple[str, ...]]
         self._types: dict[str, int] = {}
-        self._seen: dict[Any, dict[str, Any]] = {}
+        self._seen: dict[object, Gathered] = {}
 
     def install(self) -> None:
-        """Put the witness beside BCC's entry points, where there is BCC."""
+        """Stand beside BCC's entry points, where there is BCC."""
         try:
             from bcc import BPF, lib
         except ImportError:
@@ -35,23 +37,22 @@ class Witness:
         BPF.__init__ = self._beginning(BPF.__init__)  # type: ignore[method-assign]
         lib.bcc_func_load = self._loading(lib.bcc_func_load)
 
-    def evidence(self, error: BaseException) -> dict[str, Any]:
+    def about(self, error: BaseException) -> tuple[Gathered | None, Symbols | None]:
         """What is known of `error`, if it is a failure of BCC's; costs another compile, once for each failure."""
-        message = str(error)
         if type(error) is not Exception:
-            return {}
+            return None, None
+        message = str(error)
         if not message.startswith(REFUSALS):
             from harness.guest.observing import symbols
 
-            facts = symbols.about(message)
-            return {"attach": facts} if facts else {}
+            return None, symbols.about(message)
         key = (self._path, self._cflags, tuple(self._types.items()), message)
         if self._path and key not in self._seen:
             from harness.guest.observing import gather
 
             found = gather.of_program(Path(self._path), self._cflags, dict(self._types), self._deadline_s)
-            self._seen[key] = {name: _short(value) for name, value in found.items()}
-        return self._seen.get(key, {})
+            self._seen[key] = _short(found)
+        return self._seen.get(key), None
 
     def _beginning(self, init: Callable[..., None]) -> Callable[..., None]:
         def begin(bpf: Any, src_file: Any = b"", *args: Any, **named: Any) -> None:
@@ -71,8 +72,13 @@ class Witness:
         return loaded
 
 
-def _short(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > TEXT_KEPT:
-        half = TEXT_KEPT // 2
-        return f"{value[:half]}\n[… {len(value) - 2 * half} characters left out …]\n{value[-half:]}"
-    return value
+def _short(found: Gathered) -> Gathered:
+    texts = {one.name: getattr(found, one.name) for one in fields(found)}
+    return replace(found, **{n: _cut(text) for n, text in texts.items() if isinstance(text, str)})  # type: ignore[arg-type]
+
+
+def _cut(text: str) -> str:
+    if len(text) <= TEXT_KEPT:
+        return text
+    half = TEXT_KEPT // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from harness.protocol import codec
+from harness.protocol.messages import Features
 
 TRACING = Path("/sys/kernel/tracing")
 SOURCES = Path("/sys/bus/event_source/devices")
@@ -116,4 +119,4 @@ def found() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(found()))
+    sys.stdout.buffer.write(codec.dump(Features(lacking=found())) + b"\n")

@@ -1,7 +1,7 @@
 """Runs a program that may fail in a child process, and puts together what is known of the failure.
 
-`python3 -m harness.guest.observing.gather SECONDS ARGUMENTS FILE…` prints one line of JSON for each file; ARGUMENTS is
-a JSON list, for the scripts among them.
+`python3 -m harness.guest.observing.gather SECONDS ARGUMENTS FILE…` prints one message (Gathered, or
+InternalError) on a line for each file; ARGUMENTS is a JSON list, for the scripts among them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.guest.observing import activity, objects
+from harness.protocol import codec
+from harness.protocol.facts import Activity, Frame, Gathered, Symbols
+from harness.protocol.messages import InternalError
 
 COMPILE_DEADLINE_S = 240
 """Seconds for compiling and loading, before those for running begin; headers can take 25, a long verification 50."""
@@ -45,8 +50,8 @@ def of_program(
     cflags: Sequence[str] = (),
     types: Mapping[str, int] | None = None,
     deadline_s: float = COMPILE_DEADLINE_S,
-) -> dict[str, Any]:
-    """Evidence from loading a .bpf.c file."""
+) -> Gathered:
+    """What is known of a .bpf.c file that was loaded."""
 
     def work() -> None:
         from harness.guest.observing import programs
@@ -56,8 +61,8 @@ def of_program(
     return _observe(work, path, 0, deadline_s)
 
 
-def of_script(path: Path, seconds: float, arguments: Sequence[str] = ()) -> dict[str, Any]:
-    """Evidence from running a BCC script for `seconds`, while a few processes come and go beside it."""
+def of_script(path: Path, seconds: float, arguments: Sequence[str] = ()) -> Gathered:
+    """What is known of a BCC script that ran for `seconds`, while a few processes come and go beside it."""
 
     def work() -> None:
         sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)
@@ -82,8 +87,8 @@ def _observe(
     path: Path,
     seconds: float,
     deadline_s: float = COMPILE_DEADLINE_S,
-    look: Callable[[int], dict[str, Any]] = lambda _: {},
-) -> dict[str, Any]:
+    look: Callable[[int], Activity | None] = lambda _: None,
+) -> Gathered:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o777)
@@ -92,8 +97,8 @@ def _observe(
             _become(work, path, folder)
         status, seen = _wait(pid, folder, seconds, deadline_s, look)
         if seen:
-            seen["printed"] = len({*_read(folder / "output").splitlines()} - {""})
-        return {"file": str(path), "status": status} | _merge(folder) | {"silent": seen}
+            seen = replace(seen, printed=len({*_read(folder / "output").splitlines()} - {""}))
+        return Gathered(file=str(path), status=status, activity=seen, **_merge(folder))
 
 
 def _become(work: Callable[[], None], path: Path, folder: Path) -> None:
@@ -144,10 +149,10 @@ def _run(work: Callable[[], None], recorder: Any) -> int:
 
 
 def _wait(
-    pid: int, folder: Path, seconds: float, deadline_s: float, look: Callable[[int], dict[str, Any]]
-) -> tuple[int, dict[str, Any]]:
+    pid: int, folder: Path, seconds: float, deadline_s: float, look: Callable[[int], Activity | None]
+) -> tuple[int, Activity | None]:
     """Until the child ends; after its time it is interrupted, then killed. Its status, and a last look at it alive."""
-    end, asked, seen = time.monotonic() + deadline_s, False, dict[str, Any]()
+    end, asked, seen = time.monotonic() + deadline_s, False, None
     loaded, running_s, stirs, last, used_s = False, 0.0, 0, time.monotonic(), 0.0
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -164,7 +169,7 @@ def _wait(
                 running_s += now - last
         last = now
         if (now > end or (0 < seconds < running_s and stirs >= STIRS_MIN)) and not asked:
-            seen = look(pid) if loaded else {}
+            seen = look(pid) if loaded else None
             asked, end = True, time.monotonic() + GRACE_S
             os.kill(pid, signal.SIGINT)
         elif asked and now > end:
@@ -201,7 +206,7 @@ def _stir() -> None:
 
 
 def _merge(folder: Path) -> dict[str, Any]:
-    """What the recorder noted, with the compiler's output taken apart."""
+    """What the recorder noted, with the compiler's output taken apart: fields of Gathered."""
     from harness.guest.observing import symbols
     from harness.guest.observing.recorder import shortened
 
@@ -211,14 +216,14 @@ def _merge(folder: Path) -> dict[str, Any]:
         record = {"stage": "run", "modules": 0, "path": "", "source": ""}
     text, rewritten, listings = take_apart(_read(folder / f"compiler-{record['modules']}"))
     listing = listings.get(record.get("program", ""), "")
+    asked = symbols.about(record["message"] + text) if record.get("exception") else None
     return record | {
+        "frames": tuple(codec.build(Frame, frame) for frame in record.get("frames", ())),
         "text": shortened(text + NOISE.sub("", _read(folder / "output"))),
         "rewritten": rewritten,
-        "lines": list(_listed(listing)),
-        "calls": [int(number) for number in CALL.findall(listing)],
-        "facts": symbols.about(record["message"] + text) | {"unprivileged": record["unprivileged"]}
-        if record.get("exception")
-        else {},
+        "lines": tuple(_listed(listing)),
+        "calls": tuple(int(number) for number in CALL.findall(listing)),
+        "symbols": asked or Symbols(),
     }
 
 
@@ -250,14 +255,19 @@ def _read(path: Path) -> str:
 
 
 def main() -> None:
-    """One line of JSON for each file named after the seconds and the arguments."""
+    """One message on a line for each file named after the seconds and the arguments."""
     import bcc  # noqa: F401 - the children fork with it imported
 
     seconds, arguments = float(sys.argv[1]), json.loads(sys.argv[2])
     for name in sys.argv[3:]:
         path = Path(name)
-        found = of_script(path, seconds, arguments) if path.suffix == ".py" else of_program(path)
-        print(json.dumps(found), flush=True)
+        found: Gathered | InternalError
+        try:
+            found = of_script(path, seconds, arguments) if path.suffix == ".py" else of_program(path)
+        except Exception:
+            found = InternalError(text=traceback.format_exc())
+        sys.stdout.buffer.write(codec.dump(found) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -6,59 +6,15 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from harness.protocol.facts import Attachment, Map, Program
 
 PROC = Path("/proc")
 FD_KINDS = ("raw tracepoint", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe")
 """enum bpf_task_fd_type (include/uapi/linux/bpf.h, Linux 6.12)."""
 MAP_IDS_MAX = 64
-
-
-@dataclass(frozen=True)
-class Program:
-    """One loaded program; `runs` and `run_ns` count only while /proc/sys/kernel/bpf_stats_enabled is 1."""
-
-    id: int
-    name: str
-    """The C function's name, its first 15 characters."""
-    type: int
-    runs: int
-    run_ns: int
-    maps: tuple[int, ...]
-    xlated: int
-    """Bytes of instructions after the verifier rewrote them."""
-    jited: int
-    """Bytes of machine code."""
-    verified: int
-    """Instructions that the verifier walked."""
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """Where a program is attached."""
-
-    program: int
-    kind: str
-    target: str
-    """The kernel's function or tracepoint; a file for uprobes; empty where the kernel does not say."""
-    offset: int = 0
-    """In the file, for uprobes."""
-
-
-@dataclass(frozen=True)
-class Map:
-    """One map."""
-
-    id: int
-    name: str
-    type: int
-    key_size: int
-    value_size: int
-    max_entries: int
-    bytes: int
-    """Kernel memory that it takes (memlock of its fdinfo)."""
 
 
 class ProgramInfo(ctypes.Structure):
@@ -154,7 +110,8 @@ def program(number: int) -> Program | None:
     held = tuple(maps[: min(info.nr_map_ids, MAP_IDS_MAX)])
     name = info.name.decode(errors="replace")
     return Program(
-        info.id, name, info.type, info.runs, info.run_ns, held, info.xlated, info.jited, info.verified
+        id=info.id, name=name, type=info.type, runs=info.runs, run_ns=info.run_ns, maps=held,
+        xlated=info.xlated, jited=info.jited, verified=info.verified,
     )  # fmt: skip
 
 
@@ -170,7 +127,10 @@ def maps(numbers: set[int]) -> list[Map]:
             size = int(fdinfo(os.getpid(), fd).get("memlock", 0))
             name = info.name.decode(errors="replace")
             found.append(
-                Map(info.id, name, info.type, info.key_size, info.value_size, info.max_entries, size)
+                Map(
+                    id=info.id, name=name, type=info.type, key_size=info.key_size, value_size=info.value_size,
+                    max_entries=info.max_entries, bytes=size,
+                )
             )  # fmt: skip
         os.close(fd)
     return found
@@ -189,7 +149,7 @@ def attachments(pid: int) -> list[Attachment]:
             found += _of_perf_event(pid, fd)
         elif what.startswith("anon_inode:bpf") and "link_type" in (info := fdinfo(pid, fd)):
             target = info.get("tp_name") or info.get("target_obj_id") or ""
-            found.append(Attachment(int(info["prog_id"]), info["link_type"], target))
+            found.append(Attachment(program=int(info["prog_id"]), kind=info["link_type"], target=target))
     return found
 
 
@@ -201,5 +161,6 @@ def _of_perf_event(pid: int, fd: int) -> list[Attachment]:
         pid, fd, 0, name, *map(ctypes.byref, (size, number, kind, offset, address))
     )  # fmt: skip
     if answer == 0:
-        return [Attachment(number.value, FD_KINDS[kind.value], name.value.decode(errors="replace"), offset.value)]
-    return [Attachment(0, "perf event", "")] if ctypes.get_errno() == 95 or answer == -95 else []
+        target = name.value.decode(errors="replace")
+        return [Attachment(program=number.value, kind=FD_KINDS[kind.value], target=target, offset=offset.value)]
+    return [Attachment(program=0, kind="perf event", target="")] if ctypes.get_errno() == 95 or answer == -95 else []

@@ -20,11 +20,16 @@ from typing import Any
 
 from bcc import BPF, lib
 
+from harness.protocol import codec
+from harness.protocol.facts import Frame
+
 PREPROCESSOR, SOURCE = 0x4, 0x8
 """Of BCC's debug flags: print the rewritten text; print which instructions belong to which of its lines."""
 LOG_BYTES = 16 << 20
 LOG_KEPT = 200_000
 """Characters of a verifier's log that are kept, half from each end."""
+LINE_KEPT = 1000
+"""Characters of a source line."""
 MODULES_MAX = 9
 CALLBACK_FAILED = 70
 """Exit status after an exception that a callback raised: to print it would make more events, without end."""
@@ -59,13 +64,16 @@ class Recorder:
     def raised(self, error: BaseException, after: BaseException | None = None) -> None:
         """Note an exception with the lines it came through, innermost last, behind those of `after`, raised later."""
         rows = [row for one in (after, error) if one for row in traceback.extract_tb(one.__traceback__)]
-        frames = [(row.filename, row.lineno, row.line or "", row.name) for row in rows]
+        frames = [
+            Frame(path=row.filename, line=row.lineno or 0, text=(row.line or "")[:LINE_KEPT], name=row.name)
+            for row in rows
+        ]
         if isinstance(error, SyntaxError) and error.filename and error.lineno:
-            frames.append((error.filename, error.lineno, error.text or "", ""))
+            frames.append(Frame(path=error.filename, line=error.lineno, text=(error.text or "")[:LINE_KEPT]))
         self.note(
             exception=type(error).__name__,
             message=str(error)[:4000],
-            frames=frames[-50:],
+            frames=codec.plain(frames[-50:]),
             unprivileged=os.geteuid() != 0,
         )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+
+from harness.protocol.facts import Symbols
 
 TRACING = Path("/sys/kernel/tracing")
 KPROBE = re.compile(r"k(?:ret)?probe b?'([\w.]+)'")
@@ -15,28 +16,28 @@ SYMBOL = re.compile(r"could not determine address of symbol (?:b?')?([^\s']*)'? 
 CLOSE = 0.75
 
 
-def about(message: str) -> dict[str, Any]:
-    """What was asked about the name in an attach failure, and the answers; empty where no name is known."""
+def about(message: str) -> Symbols | None:
+    """What was asked about the name in an attach failure, and the answers; None where no name is known."""
     if found := KPROBE.search(message):
         return _function(found[1])
     if found := TRACEPOINT.search(message):
-        return {"asked": True, "near": _close(found[1], _tracepoints())}
+        return Symbols(asked=True, near=_close(found[1], _tracepoints()))
     if found := USED.search(message):
-        return {"asked": True, "near": _close(f"{found[1]}:{found[2]}", _tracepoints())}
+        return Symbols(asked=True, near=_close(f"{found[1]}:{found[2]}", _tracepoints()))
     if found := SYMBOL.search(message):
-        return {"asked": True, "near": _close(found[1], _symbols(found[2]))}
-    return {}
+        return Symbols(asked=True, near=_close(found[1], _symbols(found[2])))
+    return None
 
 
-def _function(name: str) -> dict[str, Any]:
+def _function(name: str) -> Symbols:
     """Whether the kernel has the function, and if not, one that is called much the same and can be probed."""
     exists = any(
         row.split()[2] == name or row.split()[2].startswith(f"{name}.") for row in _rows(Path("/proc/kallsyms"))
     )
     if exists:
-        return {"asked": True, "exists": True, "near": []}
+        return Symbols(asked=True, exists=True)
     known = [row.split()[0] for row in _rows(TRACING / "available_filter_functions")]
-    return {"asked": True, "exists": False, "near": _close(name, known)}
+    return Symbols(asked=True, exists=False, near=_close(name, known))
 
 
 def _tracepoints() -> list[str]:
@@ -54,11 +55,11 @@ def _symbols(library: str) -> list[str]:
         return []
 
 
-def _close(name: str, known: list[str]) -> list[str]:
+def _close(name: str, known: list[str]) -> tuple[str, ...]:
     """Names like `name`; the first letters must agree, so that not all of a kernel's are compared."""
     end = name.split(":")[-1][:2]
     likely = {one for one in known if one.split(":")[-1].startswith(end) and abs(len(one) - len(name)) <= 6}
-    return get_close_matches(name, sorted(likely), 3, CLOSE)
+    return tuple(get_close_matches(name, sorted(likely), 3, CLOSE))
 
 
 def _rows(path: Path) -> list[str]:

@@ -6,12 +6,14 @@ import ctypes
 import os
 import re
 from collections.abc import Callable, Generator
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.guest.observing import objects
+from harness.guest.testing.given import FACTS
+from harness.protocol.facts import Measured
 
 STATISTICS = 4
 """BPF_LOG_STATS of the verifier's log level (include/linux/bpf_verifier.h, Linux 6.12): no instructions."""
@@ -28,8 +30,8 @@ class Measure:
         """By the program's id: the kernel's own names are cut, and BCC takes the prefix off first."""
         self._lost = 0
 
-    def install(self) -> None:
-        """Put the measure between this process and libbcc."""
+    def pytest_configure(self) -> None:
+        """Stand between this process and libbcc."""
         from bcc import lib
         from bcc.table import PerfEventArray  # type: ignore[import-not-found]
 
@@ -43,21 +45,17 @@ class Measure:
         """Before the fixtures close, all is still loaded."""
         report = yield
         if call.when == "call":
-            report.facts["measured"] = self.numbers()
+            setattr(report, FACTS, replace(getattr(report, FACTS), measured=self.numbers()))
         return report
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> Measured:
         """Programs and maps that this process holds now; events lost until now."""
         programs = objects.programs(os.getpid())
         maps = objects.maps({number for program in programs for number in program.maps})
-        return {
-            "programs": [
-                asdict(one) | {"name": self._names.get(one.id, one.name), "stack": self._stacks.get(one.id)}
-                for one in programs
-            ],
-            "maps": [asdict(one) for one in maps],
-            "lost": self._lost,
-        }
+        named = (
+            replace(one, name=self._names.get(one.id, one.name), stack=self._stacks.get(one.id)) for one in programs
+        )
+        return Measured(programs=tuple(named), maps=tuple(maps), lost=self._lost)
 
     def _loading(self, load: Callable[..., int]) -> Callable[..., int]:
         """Load with the verifier's statistics in a buffer of ours; where that fails, as BCC would have."""

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import pytest
 
 from harness.guest.observing import kernel as kernel_questions
-from harness.guest.testing.settings import SETTINGS
+from harness.guest.testing.given import RUN
 from harness.guest.testing.trace import Trace
 from harness.guest.testing.workload import Workload
+from harness.protocol.names import LOADER
 
 T = TypeVar("T")
 
@@ -25,8 +26,8 @@ T = TypeVar("T")
 @pytest.fixture(scope="module")
 def loader(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """The learner's loader.py (with --tree solutions the reference's), imported afresh for each test file."""
-    code = request.config.stash[SETTINGS].code
-    path = code / "loader.py"
+    code = Path(request.config.stash[RUN].code)
+    path = code / LOADER
     if not path.exists():
         pytest.fail(f"{path} is missing", pytrace=False)
     spec = importlib.util.spec_from_file_location("loader", path)
@@ -65,13 +66,13 @@ def kernel() -> ModuleType:
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """Randomness that `--seed` replays; each test has its own."""
-    return random.Random(f"{request.config.stash[SETTINGS].seed} {request.node.nodeid}")
+    return random.Random(f"{request.config.stash[RUN].seed} {request.node.nodeid}")
 
 
 @pytest.fixture
 def eventually(request: pytest.FixtureRequest) -> Callable[[Callable[[], T], str], T]:
     """`eventually(condition, what)`: the first true value of `condition()`; fails naming `what` at the deadline."""
-    deadline_s = request.config.stash[SETTINGS].deadline_s
+    deadline_s = request.config.stash[RUN].wait_s
 
     def wait(condition: Callable[[], T], what: str) -> T:
         __tracebackhide__ = True
@@ -88,7 +89,7 @@ def eventually(request: pytest.FixtureRequest) -> Callable[[Callable[[], T], str
 @pytest.fixture
 def workload(request: pytest.FixtureRequest) -> Iterator[Callable[[Callable[[], Any]], Workload]]:
     """`workload(function)`: a child process that waits until `.run()`, then calls `function` and ends."""
-    deadline_s = request.config.stash[SETTINGS].deadline_s
+    deadline_s = request.config.stash[RUN].wait_s
     started: list[Workload] = []
 
     def start(function: Callable[[], Any]) -> Workload:
@@ -103,5 +104,5 @@ def workload(request: pytest.FixtureRequest) -> Iterator[Callable[[Callable[[], 
 @pytest.fixture
 def trace(request: pytest.FixtureRequest) -> Iterator[Trace]:
     """The kernel's trace_pipe, read up to a marker instead of until it is quiet."""
-    with Trace(request.config.stash[SETTINGS].deadline_s) as pipe:
+    with Trace(request.config.stash[RUN].wait_s) as pipe:
         yield pipe

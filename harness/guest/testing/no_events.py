@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.guest.observing import activity, objects
+from harness.guest.testing.given import FACTS
 from harness.guest.testing.trace import Trace
 from harness.guest.testing.workload import Workload
 
@@ -21,7 +23,7 @@ NOTHING = re.compile(
 """What pytest and Python say of a test that saw nothing; what was seen stands on the left of a comparison."""
 
 
-class Silence:
+class NoEvents:
     """Adds the kernel's facts to the report of a failed test."""
 
     def __init__(self) -> None:
@@ -45,7 +47,8 @@ class Silence:
             if any(_holds_bpf(value) for value in values):
                 found = activity.of_process(os.getpid(), self._runs, frozenset(Workload.pids))
                 traces = [value for value in values if isinstance(value, Trace)]
-                report.facts["silent"] = found | ({"trace_lines": traces[0].seen} if traces else {})
+                found = replace(found, trace_lines=traces[0].seen if traces else None)
+                setattr(report, FACTS, replace(getattr(report, FACTS), activity=found))
         return report
 
 

@@ -1,31 +1,45 @@
-"""A pytest plug-in that sends each report to the host and prints nothing itself."""
+"""A pytest plug-in that sends each event of the run to the host and prints nothing itself."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from typing import Any
+import traceback
+import warnings
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from harness.guest.testing.plugin import step_of
-from harness.protocol.frames import TAKEN, Kind, encode_json
+from harness.guest.testing.given import FACTS
+from harness.protocol import codec
+from harness.protocol.facts import Facts
+from harness.protocol.frames import TAKEN, Kind, encode
+from harness.protocol.messages import (
+    Collected,
+    Collecting,
+    Event,
+    Finished,
+    InternalError,
+    Interrupted,
+    Reported,
+    Started,
+    Uncollectable,
+    Warned,
+)  # fmt: skip
 
-LONGREPR_MAX = 1 << 18
+TEXT_MAX = 1 << 18
 """Characters of a failure's text that go to the host."""
 
 
 class Reporter:
-    """Sends events: `start` and `report` of each test, `collect` for files that cannot be collected."""
+    """Sends what happens, in the order in which it happens."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._pid = os.getpid()
-        self._config: pytest.Config | None = None
 
-    def send(self, event: str, **fields: Any) -> None:
+    def send(self, event: Event) -> None:
         """One event; the agent has it when this returns, so later output comes after it.
 
         A process that the tested code forked, and that came back here, has no say.
@@ -35,7 +49,7 @@ class Reporter:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # the tested code may have closed or replaced it
                 stream.flush()
-        view = memoryview(encode_json(Kind.REPORT, {"event": event, **fields}))
+        view = memoryview(encode(Kind.EVENT, codec.dump(event)))
         while view:
             view = view[os.write(self._fd, view) :]
         os.read(self._fd, len(TAKEN))
@@ -43,7 +57,6 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Keep a terminal reporter, which other plug-ins ask for, but point it nowhere."""
-        self._config = config
         spoken = config.pluginmanager.unregister(name="terminalreporter")
         assert spoken is not None
         silent = TerminalReporter(config, open(os.devnull, "w"))  # noqa: SIM115 - lives as long as the run
@@ -52,34 +65,60 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """The collection is complete; pytest_collection_finish is called for an interrupted one too."""
-        self.send("collected", tests=[(item.nodeid, step_of(item)) for item in session.items])
+        self.send(Collected(tests=tuple(item.nodeid for item in session.items)))
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         if isinstance(collector, pytest.Module):
-            self.send("collecting", file=collector.nodeid)
+            self.send(Collecting(file=collector.nodeid))
+
+    def pytest_internalerror(self, excrepr: object, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """A hook of ours, or pytest itself, broke: that is said as it is, and never as the learner's fault."""
+        self.send(InternalError(text="".join(traceback.format_exception(excinfo.value))[-TEXT_MAX:]))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self.send("interrupted", reason=excinfo.typename)
+        self.send(Interrupted(reason=excinfo.typename))
+
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: object
+    ) -> None:
+        category = warning_message.category.__name__
+        text = _printed(warning_message.message)[:TEXT_MAX]
+        file, line = str(warning_message.filename), warning_message.lineno
+        self.send(Warned(category=category, text=text, file=file, line=line, when=when, nodeid=nodeid))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.send("start", nodeid=nodeid)
+        self.send(Started(nodeid=nodeid))
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.send("finish", nodeid=nodeid)
+        self.send(Finished(nodeid=nodeid))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.send("report", report=self._serialise(report))
+        assert report.when in ("setup", "call", "teardown")
+        text = "" if report.passed else report.longrepr[2] if isinstance(report.longrepr, tuple) else _text(report)
+        self.send(
+            Reported(
+                nodeid=report.nodeid, when=report.when, outcome=report.outcome, duration=report.duration, text=text,
+                facts=getattr(report, FACTS, Facts()),
+            )
+        )  # fmt: skip
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.send("collect", report=self._serialise(report))
+            self.send(Uncollectable(file=report.nodeid, text=_text(report)))
 
-    def _serialise(self, report: pytest.TestReport | pytest.CollectReport) -> dict[str, Any]:
-        assert self._config is not None
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        assert isinstance(data, dict)
-        if len(str(data["longrepr"])) > LONGREPR_MAX:
-            text = report.longreprtext
-            half = LONGREPR_MAX // 2
-            data["longrepr"] = f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
-        return data
+
+def _text(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """pytest's account of a failure; the middle of a very long one is left out."""
+    text = report.longreprtext
+    if len(text) <= TEXT_MAX:
+        return text
+    half = TEXT_MAX // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+
+
+def _printed(value: object) -> str:
+    """str(value), whatever the tested code's own __str__ does."""
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} whose text raised {type(error).__name__}>"

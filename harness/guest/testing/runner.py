@@ -2,59 +2,65 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sys
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.guest.testing import plugin
+from harness.guest.testing.cost import Measure
+from harness.guest.testing.given import RUN
 from harness.guest.testing.reporting import Reporter
-from harness.guest.testing.settings import SETTINGS, Settings
+from harness.protocol import codec
+from harness.protocol.messages import Go, Run
+
+UNRAISABLE = "error::pytest.PytestUnraisableExceptionWarning"
+"""ctypes swallows what a callback raises (iovisor/bcc#4650); pytest sees it and must fail the test for it."""
 
 
-def run(request: dict[str, Any], report_fd: int) -> int:
+def run(request: Run, report_fd: int) -> int:
     """Run the test files of `request`; the exit status is pytest's own."""
     random.seed()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # as on a terminal: somebody may be watching
     # A later run in this guest may bring another file of the same size in the same second.
     sys.dont_write_bytecode = True
-    settings = Settings(
-        code=Path(request["code"]),
-        wanted=frozenset(request["wanted"]),
-        seed=request["seed"],
-        deadline_s=request["deadline_s"],
-        open_step=request["open_step"],
-        holes=frozenset(request["holes"]),
-    )
-    arguments = [
+    plugins: list[object] = [plugin.Given(request), plugin, Reporter(report_fd)]
+    if request.measure:
+        plugins.append(Measure())
+    if request.hold:
+        plugins.append(Hold())
+    return int(pytest.main(_arguments(request), plugins=plugins))
+
+
+def _arguments(request: Run) -> list[str]:
+    """pytest's command line: no configuration, no conftest.py and no plug-in but those named here take part."""
+    return [
         "-c", os.devnull,
-        "--rootdir", request["rootdir"],
+        "--rootdir", request.root,
+        "--noconftest",
+        "--disable-plugin-autoload",  # and to look for some costs 0.1 s under TCG
         "-p", "no:cacheprovider",
-        "--disable-plugin-autoload",  # nothing else takes part, and to look costs 0.1 s under TCG
         "-p", "pytest_timeout",
+        "-W", UNRAISABLE,
+        f"--timeout={request.test_s:.0f}",
+        "--timeout-method=signal",
         "--capture=no",
         "--continue-on-collection-errors",
-        "--no-header",  # nobody reads it, and to write it a second of imports is needed under TCG
-        *request["options"],
-        *request["tests"],
+        "--no-header",  # never shown, and to write it a second of imports is needed under TCG
+        *request.options,
+        *request.tests,
     ]  # fmt: skip
-    plugins = [plugin.Given(settings), plugin, Reporter(report_fd), *([Hold()] if request.get("hold") else [])]
-    return int(pytest.main(arguments, plugins=plugins))
 
 
 class Hold:
-    """Stops before the first test until a line on standard input says with which seed and holes to go on."""
+    """Stops before the first test until Go arrives on standard input, in one line."""
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         line = b""
         while not line.endswith(b"\n"):
             line += os.read(0, 1) or os._exit(1)
-        settings = session.config.stash[SETTINGS]
-        anew = json.loads(line)
-        session.config.stash[SETTINGS] = replace(settings, seed=anew["seed"], holes=frozenset(anew["holes"]))
+        go = codec.load(line, (Go,))
+        session.config.stash[RUN] = replace(session.config.stash[RUN], seed=go.seed, holes=go.holes)
         random.seed()

@@ -1,0 +1,210 @@
+"""What the guest knows of a failure, of programs from which no event came, and of what programs cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One line that a Python exception came through."""
+
+    path: str
+    line: int
+    """1-based."""
+    text: str = ""
+    name: str = ""
+    """The function."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One loaded program; `runs` and `run_ns` count only while /proc/sys/kernel/bpf_stats_enabled is 1."""
+
+    id: int
+    name: str
+    """The C function's name; the kernel keeps its first 15 characters."""
+    type: int
+    """enum bpf_prog_type (include/uapi/linux/bpf.h, Linux 6.12)."""
+    runs: int = 0
+    run_ns: int = 0
+    maps: tuple[int, ...] = ()
+    """Ids of the maps that it uses."""
+    xlated: int = 0
+    """Bytes of instructions after the verifier rewrote them."""
+    jited: int = 0
+    """Bytes of machine code."""
+    verified: int = 0
+    """Instructions that the verifier walked."""
+    stack: int | None = None
+    """Bytes, where the verifier was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherFile:
+    """A process that runs another file of the same name than the one that a uprobe is in."""
+
+    pid: int
+    comm: str
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """Where a program is attached."""
+
+    program: int
+    kind: str
+    target: str
+    """The kernel's function or tracepoint; a file for uprobes; empty where the kernel does not say."""
+    offset: int = 0
+    """In the file, for uprobes."""
+    users: int | None = None
+    """Processes that run code of the file, for uprobes that were asked about."""
+    elsewhere: tuple[OtherFile, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """One map."""
+
+    id: int
+    name: str = ""
+    type: int = 0
+    """enum bpf_map_type."""
+    key_size: int = 0
+    value_size: int = 0
+    max_entries: int = 0
+    bytes: int = 0
+    """Kernel memory that it takes (memlock of its fdinfo)."""
+    entries: int = 0
+    keys: tuple[int, ...] = ()
+    """The first 8 bytes of some keys as numbers."""
+    holds_workload: bool | None = None
+    """Whether a key holds the process id of the test's workload; None where there are no keys to look at."""
+    written: int = 0
+    """Bytes, of a ring buffer."""
+    read: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buffers:
+    """The perf buffers that a process has open: how many, bytes written into them, bytes read."""
+
+    open: int = 0
+    written: int = 0
+    read: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A process that has the kernel's trace_pipe open."""
+
+    pid: int
+    comm: str
+    own: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the process's own code asked of one map."""
+
+    map: int
+    looked_up: tuple[int, ...] = ()
+    written: tuple[int, ...] = ()
+    walked: bool = False
+    """It went through the keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What the kernel knows of a process's programs: where attached, how often run, what written and read."""
+
+    counted: bool
+    """Whether the kernel counted runs."""
+    programs: tuple[Program, ...]
+    attachments: tuple[Attachment, ...] = ()
+    maps: tuple[Map, ...] = ()
+    workload: tuple[int, ...] = ()
+    """Process ids of the test's workload."""
+    buffers: Buffers = field(default_factory=Buffers)
+    trace_readers: tuple[Reader, ...] = ()
+    trace_lines: int | None = None
+    """Lines written into the kernel's trace meanwhile; None where that was not looked at."""
+    asked: tuple[Asked, ...] = ()
+    syscalls: Mapping[str, int] = field(default_factory=dict)
+    """System call → how often the machine called it meanwhile."""
+    printed: int = 0
+    """Different lines that a script printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symbols:
+    """What was asked, after an attach failed, about the name in the failure."""
+
+    asked: bool = False
+    exists: bool | None = None
+    near: tuple[str, ...] = ()
+    unprivileged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """All that is known of one program or script that was run to see how it fails."""
+
+    file: str
+    status: int
+    """Exit status; minus the signal's number where one ended it."""
+    stage: Literal["compile", "load", "attach", "run"]
+    modules: int = 0
+    """BPF modules that it compiled."""
+    path: str = ""
+    """The C file, where there is one."""
+    source: str = ""
+    log: str = ""
+    """The verifier's own, whole."""
+    errno: int = 0
+    program: str = ""
+    program_type: int = 0
+    exception: str = ""
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+    unprivileged: bool = False
+    callback: bool = False
+    """The exception was raised in a callback of ctypes."""
+    text: str = ""
+    """All that was printed."""
+    rewritten: str = ""
+    """What BCC made of the source."""
+    lines: tuple[tuple[int, int], ...] = ()
+    """Instruction and line of `rewritten`, of the refused program."""
+    calls: tuple[int, ...] = ()
+    """Instructions that call a function that was not loaded along."""
+    symbols: Symbols = field(default_factory=Symbols)
+    activity: Activity | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the programs of a test cost, at its end."""
+
+    programs: tuple[Program, ...]
+    maps: tuple[Map, ...]
+    lost: int
+    """Events that found no room in a perf buffer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a report says beside pytest's own words."""
+
+    exception: str = ""
+    """Name of the exception's class."""
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+    symbols: Symbols | None = None
+    gathered: Gathered | None = None
+    activity: Activity | None = None
+    measured: Measured | None = None
