@@ -327,7 +327,7 @@ def test_undo_of_what_is_no_file_changes_nothing(lesson, make):
 def test_a_diff_of_what_is_no_file_names_it(lesson, make):
     (lesson.folder() / "loader.py").unlink()
     make(lesson.folder() / "loader.py")
-    with pytest.raises(UsageError, match="loader.py is a .*, not an ordinary file"):
+    with pytest.raises(UsageError, match=r"loader\.py is a .*, not an ordinary file"):
         list(difference.difference(lesson))
 
 
