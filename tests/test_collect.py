@@ -10,6 +10,7 @@ import pytest
 from harness.pytest_side import collect, trees
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTEST = Path(sys.executable).with_name("pytest")
 NEW = "lessons/91-new"
 TOML = 'title = "New"\ntopic = "new"\nteaches = []\nneeds = []\n[[step]]\ntitle = "act"\nhints = ["a", "b", "c"]\n'
 DECORATORS = [
@@ -62,9 +63,9 @@ class Download:
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(self.evil + "def test_bad(): pass\n" if text is None else text)
 
-    def collect(self, *arguments, cwd="."):
+    def collect(self, *arguments, cwd=".", command=(PYTEST,)):
         done = subprocess.run(
-            [Path(sys.executable).with_name("pytest"), "--collect-only", "-q", *arguments],
+            [*command, "--collect-only", "-q", *arguments],
             cwd=self.course.root / cwd, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         found = [line for line in done.stdout.splitlines() if "::" in line and not line.startswith("ERROR")]
@@ -145,7 +146,7 @@ def test_an_odd_literal_drops_its_mark_or_is_unreadable(tmp_path, argument):
     module = surrogate(tmp_path, f"@pytest.mark.guest({argument})\ndef test_one(): pass\n")
     (name,) = (name for name in vars(module) if name.startswith("test_"))
     assert name in ("test_one", collect.BROKEN)
-    assert marks(getattr(module, name)) == []
+    assert getattr(getattr(module, name), "pytestmark", []) == []
 
 
 @pytest.mark.parametrize(
@@ -334,13 +335,16 @@ def test_a_lessons_own_configuration_is_refused(new, name, text):
     assert f"`pytest -c pyproject.toml {NEW}`" in seen.screen
 
 
-def test_a_plug_in_of_a_lessons_configuration_cannot_be_stopped(new):
-    """Why the documented commands name the configuration: pytest loads `-p` before it asks any plug-in."""
+def test_only_a_named_configuration_stops_a_plug_in(new):
+    """pytest imports what a configuration names by `-p` before it asks any plug-in, ours too."""
     new.add("pytest.ini", "[pytest]\naddopts = -p evil\npythonpath = .\n")
     new.add("evil.py")
-    seen = new.collect(NEW, cwd=".")
-    assert seen.code == 4
-    assert seen.ids == []
+    beside = {"cwd": NEW, "command": [sys.executable, "-m", "pytest"]}
+    seen = new.collect("-c", "../../pytest.ini", ".", **beside)
+    assert (seen.code, len(seen.ids), seen.ran) == (0, 1, False)
+    seen = new.collect(".", **beside)
+    assert (seen.code, seen.ids, seen.ran) == (4, [], True)
+    assert f"`pytest -c pyproject.toml {NEW}`" in seen.screen
 
 
 def test_a_package_is_a_plain_folder(new):
