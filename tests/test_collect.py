@@ -1,6 +1,7 @@
 """Collecting runs nothing of a lesson's folder on the host, whatever was put in there."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -396,6 +397,16 @@ def test_this_checkout_is_one_wherever_it_lies(tmp_path, monkeypatch):
     monkeypatch.setattr(trees, "HOME", root)
     assert place(root / "tests/test_x.py") is None
     assert place(root / "lessons/02-x/a.py") == (root / "lessons", "02-x/a.py")
+
+
+def test_documented_commands_name_the_configuration():
+    pages = {path.name: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
+    spans = [(name, span) for name, text in pages.items() for span in re.findall(r"`([^`]+)`", text)]
+    commands = [
+        (name, " ".join(span.split())) for name, span in spans if re.match(r"pytest\s.*lessons", span, re.DOTALL)
+    ]
+    assert len(commands) > 3
+    assert [one for one in commands if not one[1].startswith("pytest -c pyproject.toml ")] == []
 
 
 def test_naming_the_configuration_changes_no_node_id():
