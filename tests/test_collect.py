@@ -69,7 +69,7 @@ class Download:
             [*command, "--collect-only", "-q", *arguments],
             cwd=self.course.root / cwd, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        found = [line for line in done.stdout.splitlines() if "::" in line and not line.startswith("ERROR")]
+        found = [line for line in done.stdout.splitlines() if line.startswith("lessons/") and "::" in line]
         assert "INTERNALERROR" not in done.stdout + done.stderr
         return Collected(done.returncode, found, done.stdout + done.stderr, self.mark.exists())
 
@@ -140,6 +140,7 @@ def test_literal_marks_are_kept_as_written(tmp_path):
         "b'a' 'b'",
         "pytest.param(1, id=2)",
         "pytest.param(1, marks='x')",
+        "self=1",
     ],
     ids=lambda text: text[:12],
 )
@@ -165,6 +166,25 @@ def test_a_file_that_cannot_be_parsed_is_one_item(tmp_path, source):
 def test_an_unknown_mark_is_no_error(new, name, strict):
     new.add("test_new.py", f"import pytest\n@pytest.mark.{name}\n@pytest.mark.step(1)\ndef test_one(): pass\n")
     assert new.collect(NEW, strict, "-m", "step").ids == ONLY_NEW
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "parametrize(5)",
+        "parametrize('n', 5)",
+        "parametrize('n', [1], ids=[{}])",
+        "parametrize('n', [0x" + "f" * 9000 + "])",
+        "parametrize('m', [1])",
+        "usefixtures([1])",
+    ],
+    ids=lambda mark: mark[:30],
+)
+def test_a_mark_that_pytest_refuses_fails_its_file_alone(new, mark):
+    new.add("test_new.py", f"import pytest\n@pytest.mark.{mark}\ndef test_one(n): pass\n")
+    seen = new.collect("lessons")
+    assert (seen.code, seen.ids) == (2, ["lessons/90-small/test_small.py::test_one"])
+    assert f"ERROR {NEW}/test_new.py" in seen.screen
 
 
 def test_a_function_has_its_place_and_parameters(tmp_path):
