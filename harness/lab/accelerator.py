@@ -35,7 +35,9 @@ class Choice:
 
 
 def remembered() -> Choice | None:
-    """The last choice, unless the host has changed since."""
+    """The last choice, unless the host has changed since, or another user could have made it."""
+    if not cache.is_ours(_memory()) or not cache.is_ours(cache.root()):
+        return None
     try:
         choice = Choice(**json.loads(_memory().read_text()))
     except (OSError, ValueError, TypeError):
@@ -55,10 +57,9 @@ def choose(disk: Disk, say: Callable[[str], None]) -> Choice:
 
 def remember(choice: Choice) -> None:
     """Keep `choice` until the host changes."""
-    _memory().parent.mkdir(parents=True, exist_ok=True)
-    temporary = _memory().with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(choice)) + "\n")
-    temporary.replace(_memory())
+    with tempfile.NamedTemporaryFile("w", dir=cache.home(), prefix=".accelerator-", delete=False) as file:
+        file.write(json.dumps(asdict(choice)) + "\n")
+    os.replace(file.name, _memory())
 
 
 def forget() -> None:

@@ -111,6 +111,9 @@ def _qemu_is_there() -> bool:
 
 def _space() -> Finding:
     folder = next(path for path in [cache.root(), *cache.root().parents] if path.exists())
+    if folder == cache.root() and not cache.is_ours(folder):
+        why = f"{folder} belongs to another user, or others may write to it"
+        return Finding("cache", "missing", why, f"chmod -R go-w {folder}, or export XDG_CACHE_HOME=…")
     if not os.access(folder, os.W_OK):
         return Finding("cache", "missing", f"{folder} cannot be written", "export XDG_CACHE_HOME=…")
     free = shutil.disk_usage(folder).free >> 20
@@ -124,11 +127,19 @@ def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     """The saved guest, and what its kernel can do for the lessons."""
     if not _qemu_is_there():
         return  # the finding on QEMU says it
-    guest = saved.find()
+    try:
+        guest = saved.find()
+    except SetupError as error:
+        yield Finding("lab", "missing", str(error), error.remedy)
+        return
     if (choice := accelerator.remembered()) is not None:
         yield Finding("accelerator", "ok", f"{choice.name}: {choice.reason}")
     if guest is None:
         yield Finding("lab", "note", "not built yet; the first check of a lesson builds it", "make lab")
+        return
+    say("comparing the lab's files with their seals")
+    if changed := [*cache.damaged(guest.disk.directory), *cache.damaged(guest.directory)]:
+        yield Finding("lab", "missing", f"changed since it was built: {', '.join(changed)}", "make lab-clean lab")
         return
     say("asking the lab's kernel")
     virtual = VirtualLab(guest)
