@@ -286,3 +286,8 @@ def test_a_seal_that_was_left_half_written_is_swept(home):
     (home / ".disk-1-half").write_text("{")
     cache.sweep(keep=set())
     assert not (home / ".disk-1-half").exists()
+
+
+def test_a_choice_of_an_unknown_accelerator_is_not_taken(stored):
+    accelerator.remember(accelerator.Choice("xen", "told", accelerator._given()))
+    assert accelerator.remembered() is None

@@ -19,6 +19,7 @@ from harness.guest.observing import features
 from harness.lab import accelerator, host, qemu, saved
 from harness.lab.choose import available_mib
 from harness.lab.image import cache, disk
+from harness.lab.image.architecture import ARCHITECTURE
 from harness.lab.virtual import VirtualLab
 
 State = Literal["ok", "missing", "note"]
@@ -81,8 +82,8 @@ def here() -> Iterator[Finding]:
 
 def _platform() -> Finding:
     kind = f"{platform.system()} {platform.machine()}"
-    if platform.machine() != "x86_64":
-        return Finding("system", "note", f"{kind}: the lab's guest is x86_64 and runs in software emulation")
+    if platform.machine() != ARCHITECTURE.name:
+        return Finding("system", "note", f"{kind}: the lab's guest is {ARCHITECTURE.name}, in software emulation")
     return Finding("system", "ok", kind)
 
 
