@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -50,7 +50,7 @@ class Finding:
     remedy: str | None = None
 
 
-def examine(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
+def examine(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     """All findings, as they come; the lab's own are probed in a fresh guest."""
     if platform.system() != "Linux":
         why = f"{platform.system()} {platform.machine()}: the lab is built on Linux"
@@ -126,7 +126,7 @@ def _space() -> Finding:
     return Finding("cache", "ok", f"{cache.root()}, {free} MiB free")
 
 
-def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
+def lab(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     """The saved guest, and what its kernel can do for the lessons."""
     if not _qemu_is_there():
         return  # the finding on QEMU says it
@@ -163,7 +163,7 @@ def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     yield from _for_lessons(lessons, lacking)
 
 
-def _for_lessons(lessons: list[Lesson], found: Mapping[str, str]) -> Iterator[Finding]:
+def _for_lessons(lessons: Sequence[Lesson], found: Mapping[str, str]) -> Iterator[Finding]:
     for lesson in lessons:
         needed = [probe.__name__ for probe in features.GENERAL] + list(lesson.needs)
         lacking = [found.get(name, f"{name}: no such feature is known") for name in needed]
