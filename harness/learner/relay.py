@@ -109,7 +109,7 @@ def _relay(guest: Guest, patience: Patience) -> int:
 
     def typed() -> None:
         data = os.read(stdin, READ_SIZE)
-        patience.press(data.count(CTRL_C))
+        patience.press(data.count(CTRL_C) if os.isatty(stdin) else 0)
         channel.enter(data)
         if not data:
             channel.no_longer(stdin)
