@@ -194,7 +194,7 @@ def test_an_own_text_is_searched_soon_by_each_rule(said):
             explain(refused(said, own=own, program="a" * 100_000))
 
 
-def test_many_instructions_without_a_line_are_looked_through_soon():
+def test_many_instructions_without_lines_are_searched_soon():
     row, other = peeled(80)
     own = "int f()\n" + "".join(f"{other}{number}\n" for number in range(700))
     rewritten = "".join(f"{row} {number}\n\n" for number in range(700)) + "int f()\n"

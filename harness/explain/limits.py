@@ -10,7 +10,7 @@ TEXT_MAX = 1 << 20
 MESSAGE_MAX = 1_000
 """Characters of an essential line: the longest in tests/explain/logs has 254. Patterns with two `.*` see no more."""
 LINE_MAX = 500
-"""Characters of any other line that is compared or shown; C lines here have at most 120."""
+"""Characters of any other line that is compared or shown; the longest C line here has 123."""
 OWN_MAX = 64 << 10
 """Characters of a C text or script; the longest in this repository has about 10,000."""
 OWN_LINES_MAX = 2_000
