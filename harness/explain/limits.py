@@ -10,15 +10,15 @@ TEXT_MAX = 1 << 20
 MESSAGE_MAX = 1_000
 """Characters of an essential line: the longest in tests/explain/logs has 254. Patterns with two `.*` see no more."""
 LINE_MAX = 500
-"""Characters of any other line that is compared or shown; C lines here have at most 120."""
+"""Characters of any other line that is compared or shown; the longest C line here has 123."""
 OWN_MAX = 64 << 10
 """Characters of a C text or script; the longest in this repository has about 10,000."""
 OWN_LINES_MAX = 2_000
 """Lines of it. To align two texts takes time in proportion to the product of their lines."""
 DIGITS = r"\d{1,9}"
 """A pattern for an instruction's or a line's number. `int` raises ValueError from 4,301 digits on."""
-WORK_MAX = 4_000_000
-"""Steps of one search for what is most alike: about 0.2 s. Two lines of 80 characters take some 40,000."""
+WORK_MAX = 2_000_000
+"""Steps of one search for what is most alike: about 0.1 s. Two lines of 80 characters take some 40,000."""
 ALIGNING_MAX = 16_000_000
 """Steps of one alignment by all lines: about 0.5 s, enough for some 700 lines of C."""
 STEPS_BACK_MAX = 8
