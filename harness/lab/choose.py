@@ -8,7 +8,6 @@ from pathlib import Path
 
 from harness.lab import saved
 from harness.lab.guest import Lab
-from harness.lab.host import HostLab
 from harness.lab.qemu import MEMORY_MIB
 from harness.lab.virtual import VirtualLab
 
@@ -30,5 +29,7 @@ def fitting() -> int:
 def open_lab(name: str, say: Callable[[str], None]) -> Lab:
     """ "vm": the saved guest, built if need be; "host": this kernel, as root. LabError where it cannot be had."""
     if name == "host":
+        from harness.lab.host import HostLab
+
         return HostLab()
     return VirtualLab(saved.ensure(say))

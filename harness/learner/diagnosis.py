@@ -18,7 +18,7 @@ from harness.lab.guest import Guest, Lab
 from harness.protocol.frames import WireError
 from harness.protocol.messages import Exited, InternalError, Spawn, read_gathered
 from harness.protocol.visible import visible
-from harness.run.verdict import explained
+from harness.run.reasons import explained
 
 FILE_DEADLINE_S = 300
 """Seconds that one program may take before the guest is given up, beside the seconds it runs."""

@@ -6,19 +6,23 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from harness.course.catalog import Course, Lesson
 from harness.lab.guest import Lab
-from harness.learner import judge, progress
+from harness.learner import progress
 from harness.protocol.messages import Warned
 from harness.protocol.names import LEARNERS_TEST
 from harness.run import outcome, request, steps
 from harness.run.outcome import StepResult
 from harness.run.request import Request
 from harness.run.verdict import Verdict
+
+if TYPE_CHECKING:
+    from harness.learner.judge import Judgement
 
 LOG_ROWS = 120
 MARKS = {
@@ -79,6 +83,8 @@ def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed
         if not result.step.mutant or result.verdict is steps.DONE_BEFORE:
             continue
         if steps.open_of(found[:index]) is None:
+            from harness.learner import judge  # lessons without such a step need none of it
+
             judging = judge.once if tree == "lessons" else judge.judge
             found[index] = _own_test(asked, result, functools.partial(judging, lab, lesson, result.step, say=say))
         if (blocking := steps.open_of(found[: index + 1])) is not None:
@@ -87,7 +93,7 @@ def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed
     return View(lesson, found, results.unreadable, results.seconds, tuple(results.warnings))
 
 
-def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], judge.Judgement]) -> StepResult:
+def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], Judgement]) -> StepResult:
     """The step is the learner's own test: judge it, unless it is still the stub."""
     path, step = asked.code / LEARNERS_TEST, result.step
     place = f"{path.relative_to(asked.root)}"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.errors import HarnessFault
-from harness.explain import causes, show
-from harness.explain.evidence import ATTACHING, LLVM, Evidence, of_gathered, stage_of
-from harness.explain.explanation import Explanation, explain
-from harness.protocol.facts import Facts, Symbols
+from harness.protocol.facts import Facts
 from harness.protocol.messages import Reported
-from harness.protocol.names import REFUSALS
 from harness.run.request import Request
+
+if TYPE_CHECKING:
+    from harness.explain.explanation import Explanation
 
 Kind = Literal["not run", "todo", "red", "broken", "blocked", "skipped", "lab", "done"]
 
@@ -52,8 +50,11 @@ def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
         return Verdict("blocked" if report.text.startswith("Skipped: blocked by step") else "skipped", text=report.text)
     if (reached := _todo_reached(facts, request)) is not None:
         return reached
-    if facts.exception == "Exception" and (message.startswith(REFUSALS) or ATTACHING.match(message)):
-        return _broken(facts, request, stderr)
+    if facts.exception == "Exception":  # the class of what BCC raises
+        from harness.run import reasons
+
+        if (why := reasons.of_refusal(facts, request, stderr)) is not None:
+            return _broken(why, request)
     hole = request.holes.get(request.step_of(report.nodeid) or 0)
     if hole is not None:
         return Verdict("todo", f"{_short(hole.path, request)}:{hole.line}", f"{hole}\n{message}".rstrip())
@@ -62,7 +63,11 @@ def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
 
 def _no_events(facts: Facts) -> str:
     """One sentence more where the test saw no event and the kernel knows why."""
-    found = causes.cause(facts.activity) if facts.activity else None
+    if facts.activity is None:
+        return ""
+    from harness.run import reasons
+
+    found = reasons.of_no_events(facts.activity)
     return f"\n\n{NO_EVENTS}{found.text}\ntry: {found.advice}" if found else ""
 
 
@@ -78,45 +83,16 @@ def _todo_reached(facts: Facts, request: Request) -> Verdict | None:
 
 def of_death(reason: str, request: Request, stderr: str) -> Verdict:
     """The verdict on a test whose process ended: LLVM's back end does that where it cannot go on."""
-    if LLVM.search(stderr):
-        return _broken(Facts(message=reason), request, stderr)
-    return Verdict("red", text=reason)
+    from harness.run import reasons
+
+    why = reasons.of_death(reason, request, stderr)
+    return _broken(why, request) if why else Verdict("red", text=reason)
 
 
-def _broken(facts: Facts, request: Request, stderr: str) -> Verdict:
-    """What is wrong with a program that BCC, the compiler or the kernel refused, at the learner's own line."""
-    found = explained(_evidence(facts, request, stderr))
-    return Verdict("broken", show.place(found, request.root), show.body(found), found.log)
+def _broken(why: Explanation, request: Request) -> Verdict:
+    from harness.explain import show
 
-
-def explained(evidence: Evidence) -> Explanation:
-    """The explanation of `evidence`; what breaks in the making of it is a fault of the workbook's, in one sentence."""
-    try:
-        return explain(evidence)
-    except Exception as error:
-        raise HarnessFault(f"{type(error).__name__} while a failure was explained: {error}") from error
-
-
-def _evidence(facts: Facts, request: Request, stderr: str) -> Evidence:
-    """What the guest gathered, else what was printed and raised."""
-    own = {path: text.decode(errors="replace") for path, text in request.files.items() if path.suffix in (".c", ".py")}
-    if facts.gathered is not None:
-        known = of_gathered(facts.gathered, own)
-        if known.stage != "ok":  # it may have failed once and not again
-            return known
-    program = request.code / f"{request.lesson.stem}.bpf.c"
-    return Evidence(
-        stage=stage_of(f"{stderr}\n{facts.message}"),
-        text=stderr,
-        files=own,
-        file=request.code / "loader.py",
-        path=program,
-        own=own.get(program, ""),
-        exception=facts.exception,
-        message=facts.message,
-        frames=facts.frames,
-        symbols=facts.symbols or Symbols(),
-    )
+    return Verdict("broken", show.place(why, request.root), show.body(why), why.log)
 
 
 def _place(facts: Facts, request: Request) -> str:

@@ -40,7 +40,7 @@ GRACE_S = 5
 SOURCE_BEGIN = "#if defined(BPF_LICENSE)\n"
 SOURCE_END = "#include <bcc/footer.h>\n"
 NOISE = re.compile(r"^(Running from kernel directory at: .*|clang -cc1 .*)\n", re.MULTILINE)
-CALL = re.compile(r"^\s+(\d+):\t85 10 00 00 ", re.MULTILINE)
+CALL = re.compile(r"^[ \t]+(\d+):\t85 10 00 00 ", re.MULTILINE)
 """Calls of a function that BCC did not load along (BPF_PSEUDO_CALL, include/uapi/linux/bpf.h, Linux 6.12)."""
 DISASSEMBLY = re.compile(r"^Disassembly of function (\w+)\n((?:; .*\n|\s+\d+:\t.*\n)*)\n?", re.MULTILINE)
 

@@ -11,7 +11,7 @@ from harness.protocol.facts import Symbols
 TRACING = Path("/sys/kernel/tracing")
 KPROBE = re.compile(r"k(?:ret)?probe b?'([\w.]+)'")
 TRACEPOINT = re.compile(r"tracepoint b?'([\w:]+)'")
-USED = re.compile(r"incomplete .*struct tracepoint__(\w+?)__(\w+)'")
+USED = re.compile(r"incomplete [^\n]*struct tracepoint__(\w+)'")
 SYMBOL = re.compile(r"could not determine address of symbol (?:b?')?([^\s']*)'? in (?:b?')?([^\s']*)")
 CLOSE = 0.75
 
@@ -22,8 +22,8 @@ def about(message: str) -> Symbols | None:
         return _function(found[1])
     if found := TRACEPOINT.search(message):
         return Symbols(asked=True, near=_close(found[1], _tracepoints()))
-    if found := USED.search(message):
-        return Symbols(asked=True, near=_close(f"{found[1]}:{found[2]}", _tracepoints()))
+    if (found := USED.search(message)) and "__" in found[1]:
+        return Symbols(asked=True, near=_close(found[1].replace("__", ":", 1), _tracepoints()))
     if found := SYMBOL.search(message):
         return Symbols(asked=True, near=_close(found[1], _symbols(found[2])))
     return None
