@@ -13,6 +13,7 @@ from harness.course.catalog import load
 from harness.guest.observing import objects
 from harness.guest.testing.cost import Measure
 from harness.learner import compare
+from harness.protocol.facts import Map, Measured, Program
 from harness.run.outcome import StepResult
 from harness.run.verdict import Verdict
 
@@ -21,8 +22,10 @@ COST = compare.Cost("hello_kprobe", 23, 141, 31, 40, 8192, 46, 46_000)
 
 
 def program(number, **changes):
-    found = {"id": number, "name": "hello", "xlated": 184, "jited": 141, "verified": 31, "stack": 40, "maps": [3]}
-    return found | {"runs": 23, "run_ns": 23_000} | changes
+    known = Program(
+        id=number, name="hello", type=2, runs=23, run_ns=23_000, maps=(3,), xlated=184, jited=141, verified=31, stack=40
+    )
+    return replace(known, **changes)
 
 
 def side(kind="done", costs=(COST,), lost=0):
@@ -40,7 +43,7 @@ def row(lines, title):
 
 
 def measured(*programs):
-    return {"programs": list(programs), "maps": [{"id": 3, "bytes": 4096}], "lost": 0}
+    return Measured(programs=programs, maps=(Map(id=3, bytes=4096),), lost=0)
 
 
 def test_the_last_look_at_a_program_counts_and_loads_of_one_name_are_added():
@@ -74,7 +77,7 @@ def test_it_is_done_when_both_sides_are():
 def test_programs_whose_names_the_kernel_cuts_alike_are_told_apart(monkeypatch):
     measure, ids = Measure(), {5: 11, 6: 12}
     monkeypatch.setattr(objects, "fdinfo", lambda pid, fd: {"prog_id": str(ids[fd])})
-    cut = objects.Program(11, "sched__sched_pr", 5, 0, 0, (), 8, 8, 1)
+    cut = Program(id=11, name="sched__sched_pr", type=5, xlated=8, jited=8, verified=1)
     monkeypatch.setattr(objects, "programs", lambda pid: [cut, replace(cut, id=12)])
     monkeypatch.setattr(objects, "maps", lambda numbers: [])
 
@@ -84,7 +87,7 @@ def test_programs_whose_names_the_kernel_cuts_alike_are_told_apart(monkeypatch):
 
     for name in (b"tracepoint__sched__sched_process_exec", b"tracepoint__sched__sched_process_exit"):
         measure._loading(load)(None, 5, name, *[0] * 9)
-    told = [(one["name"], one["stack"]) for one in measure.numbers()["programs"]]
+    told = [(one.name, one.stack) for one in measure.numbers().programs]
     assert told == [("tracepoint__sched__sched_process_exec", 24), ("tracepoint__sched__sched_process_exit", 32)]
 
 

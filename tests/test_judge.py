@@ -113,7 +113,7 @@ def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, 
 
 def test_the_line_at_which_a_test_fails_on_the_reference_is_told_once(course):
     failed = outcome.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
-    found = judging._fails(outcome.Results({"a": failed, "b": failed}))
+    found = judging._fails(outcome.Results(tests={"a": failed, "b": failed}))
     assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", "1 == 2\nlessons/x/test_mine.py:7: 1 == 2")
 
 
