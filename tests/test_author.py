@@ -43,11 +43,14 @@ NODE = "lessons/91-small/test_small.py::test_act"
 
 
 def passed(printed=""):
-    return outcome.TestResult(NODE, 1, printed=printed)
+    return outcome.TestResult(NODE, 1, Verdict("done"), printed=printed)
 
 
 def said_no(exception="AssertionError"):
     return outcome.TestResult(NODE, 1, Verdict("red"), exception)
+
+
+NOT_RUN = outcome.TestResult(NODE, 1)
 
 
 @dataclass
@@ -62,7 +65,7 @@ class Lab:
     runs: list = field(default_factory=list)
     deadlines = Deadlines(1)
 
-    def run(self, lab, lesson, request, progress=None, until=lambda _: False):
+    def run(self, lab, request, progress=None, until=lambda _: False):
         """What outcome.run would say."""
         loader = request.files[request.code / "loader.py"].decode()
         if request.tests[0].parent.name == "oracles":
@@ -71,12 +74,12 @@ class Lab:
             alone = [path.name for path in request.tests] == ["test_mine.py"] and "22" not in loader
             kind = "mine" if alone else "mutant" if "22" in loader else "solution" if "return 23" in loader else "stub"
         answer = getattr(self, kind)
-        self.runs.append((kind, request.wanted, answer is not None and until(answer)))
+        wanted = request.message(self.deadlines).wanted
+        self.runs.append((kind, wanted, answer is not None and until(answer)))
         if answer is None:
             raise GuestLost("the guest is gone")
-        return Results(
-            {answer.nodeid: answer} | ({MINE: replace(self.mine, nodeid=MINE)} if kind == "solution" else {})
-        )
+        mine = {MINE: replace(self.mine, nodeid=MINE)} if kind == "solution" else {}
+        return Results(request, {answer.nodeid: answer} | mine)
 
 
 @pytest.fixture
@@ -146,9 +149,9 @@ def test_earlier_steps_stand_by_with_one_test_each(found, monkeypatch, lesson):
     tests = {f"{NODE}_{name}": replace(passed(), nodeid=f"{NODE}_{name}", step=step) for name, step in names.items()}
     asked = []
 
-    def run(lab, lesson, request, until=None):
-        asked.append(request.wanted)
-        return Results(tests)
+    def run(lab, request, until=None):
+        asked.append(request.message(Lab.deadlines).wanted)
+        return Results(request, tests)
 
     lab = Lab()
     monkeypatch.setattr(lab, "run", run)
@@ -160,7 +163,7 @@ def test_tests_stand_in_the_order_of_their_steps(lesson, found, monkeypatch):
     later, sooner = (replace(passed(), nodeid=f"{NODE}_{step}", step=step) for step in (2, 1))
     for tests, ok in (([later, sooner], False), ([sooner, later], True)):
         lab = Lab()
-        monkeypatch.setattr(lab, "run", lambda *_, tests=tests, **__: Results({t.nodeid: t for t in tests}))
+        monkeypatch.setattr(lab, "run", lambda *_, tests=tests, **__: Results(tests={t.nodeid: t for t in tests}))
         assert beginning(found(lab), "solution green").ok is ok
 
 
@@ -169,7 +172,9 @@ def test_tests_stand_in_the_order_of_their_steps(lesson, found, monkeypatch):
     [
         (Lab(mutant=passed()), "survived: the test passed"),
         (Lab(mutant=said_no("TypeError")), "survived: test_act: red"),
+        (Lab(mutant=NOT_RUN), "survived: test_act: not run"),
         (Lab(solution=said_no()), "the test is not green on the reference"),
+        (Lab(solution=NOT_RUN), "the test is not green on the reference"),
     ],
 )
 def test_a_mutant_that_is_not_killed_so_is_a_finding(found, lab, why):
