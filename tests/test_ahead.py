@@ -1,119 +1,107 @@
 """A run that was begun ahead of time goes on only where nothing that it read has changed since."""
 
-import contextlib
-import io
-import os
 import random
 import socket
 import subprocess
-import sys
-import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from labs import AgentLab, said, small
 
-from harness.course import catalog
 from harness.guest.agent.child import Child
 from harness.lab.ahead import BegunGuest
-from harness.lab.guest import Deadlines
-from harness.lab.machine import Channel
-from harness.protocol.frames import Decoder, Kind, encode_json
-from harness.run import payload, session
+from harness.lab.channel import Channel, Output
+from harness.protocol import codec
+from harness.protocol.frames import Decoder, Kind, decode_file
+from harness.protocol.messages import Exited, Go, Reported, Run, Spawn, Started, read_request
+from harness.run import session
+from harness.run.request import of_lesson
 
 CWD = Path("/w")
 TEST, LOADER, MINE, MODULE, PROGRAM = (
     CWD / name for name in ("test_x.py", "loader.py", "test_mine.py", "helper.py", "x.bpf.c")
 )
-FIELDS = {"tests": [str(TEST)], "code": "/w", "wanted": (), "seed": 5, "holes": [1], "options": ["--timeout=9"]}
+RUN = Run(root="/w", code="/w", tests=(str(TEST),), wanted=("test_x.py::t",), seed=5, holes=(1,), options=("-x",))
 FILES = dict.fromkeys((TEST, LOADER, MINE, MODULE, PROGRAM), b"old")
 
 
 @pytest.fixture
 def begun():
-    """A guest that has begun, and what it was told since; the other end answers with the exit that a kill brings."""
+    """A guest that has begun, and what it was asked since; the other end answers with the exit that a kill brings."""
     ours, theirs = socket.socketpair()
     guest = BegunGuest(Channel(ours))
-    guest.begin(FILES, CWD, FIELDS)
+    guest.begin(FILES, RUN)
     decoder = Decoder()
     decoder.feed(theirs.recv(1 << 20))
-    theirs.sendall(encode_json(Kind.CONTROL, {"event": "exit", "status": -9}))
+    theirs.sendall(said(Exited(status=-9)))
 
-    def told():
+    def asked():
         theirs.setblocking(False)
-        operations, files = [], set()
+        requests, files = [], set()
         for frame in decoder.feed(theirs.recv(1 << 20)):
-            if frame.kind is Kind.CONTROL:
-                request = frame.json()
-                operations.append(" ".join(map(str, [request["op"], *request.get("argv", [])])))
+            if frame.kind is Kind.MESSAGE:
+                request = read_request(frame.payload)
+                requests.append(" ".join([type(request).__name__, *getattr(request, "argv", ())]))
             elif frame.kind is Kind.STDIN:
-                operations.append(frame.payload.decode().strip())
-            elif frame.payload:
-                with tarfile.open(fileobj=io.BytesIO(frame.payload)) as archive:
-                    files |= {"/" + name for name in archive.getnames()}
-        return operations, files
+                requests.append(codec.load(frame.payload, (Go,)))
+            else:
+                files.add(decode_file(frame.payload)[0])
+        return requests, files
 
-    yield guest, told
+    yield guest, asked
     guest.channel.close()
     theirs.close()
 
 
 @pytest.mark.parametrize("path", [LOADER, PROGRAM, MINE])
 def test_it_goes_on_with_the_learners_new_files(begun, path):
-    guest, told = begun
+    guest, asked = begun
     guest.put(FILES | {path: b"new"})
-    guest.spawn("pytest", CWD, **FIELDS | {"seed": 7, "holes": []})
-    assert told() == (["settle", '{"seed": 7, "holes": []}'], {str(path)})
+    guest.start(replace(RUN, seed=7, holes=()))
+    assert asked() == (["Settle", Go(seed=7, holes=())], {str(path)})
 
 
 @pytest.mark.parametrize("path", [TEST, MODULE])
-def test_it_begins_anew_where_a_test_or_a_module_changed(begun, path):
-    guest, told = begun
+def test_it_begins_again_where_a_test_or_a_module_changed(begun, path):
+    guest, asked = begun
     guest.put(FILES | {path: b"new"})
-    guest.spawn("pytest", CWD, **FIELDS)
-    assert told() == (["signal", "spawn"], {str(path)})
+    guest.start(RUN)
+    assert asked() == (["Signal", "Run"], {str(path)})
 
 
-@pytest.mark.parametrize("other", [{"options": []}, {"wanted": ("x",)}, {"tests": [str(MINE)]}, {"code": "/s"}])
-def test_it_begins_anew_for_another_run(begun, other):
-    guest, told = begun
+@pytest.mark.parametrize(
+    "other", [{"options": ()}, {"wanted": ("x",)}, {"tests": (str(MINE),)}, {"code": "/s"}, {"test_s": 9.0}]
+)
+def test_it_begins_again_for_another_run(begun, other):
+    guest, asked = begun
     guest.put(FILES)
-    guest.spawn("pytest", CWD, **FIELDS | other)
-    assert told()[0] == ["signal", "spawn"]
+    guest.start(replace(RUN, **other))
+    assert asked()[0] == ["Signal", "Run"]
 
 
 def test_it_goes_on_once(begun):
-    guest, told = begun
+    guest, asked = begun
     guest.put(FILES)
-    guest.spawn("pytest", CWD, **FIELDS)
-    guest.spawn("pytest", CWD, **FIELDS)
-    assert told()[0] == ["settle", '{"seed": 5, "holes": [1]}', "spawn"]
+    guest.start(RUN)
+    guest.start(RUN)
+    assert asked()[0] == ["Settle", Go(seed=5, holes=(1,)), "Run"]
 
 
 def test_another_command_ends_it_first(begun):
-    guest, told = begun
-    guest.spawn("exec", CWD, argv=["true"])
-    assert told()[0] == ["signal", "spawn true"]
+    guest, asked = begun
+    guest.start(Spawn(argv=("true",), cwd="/w"))
+    assert asked()[0] == ["Signal", "Spawn true"]
 
 
 def test_a_file_that_went_goes_there_too(begun):
-    guest, told = begun
-    guest.run = lambda argv: guest.spawn("exec", CWD, argv=argv)
+    guest, asked = begun
+    guest.run = lambda argv: guest.start(Spawn(argv=tuple(argv), cwd="/w"))
     guest.put({path: content for path, content in FILES.items() if path != PROGRAM})
-    guest.spawn("pytest", CWD, **FIELDS)
-    assert told()[0] == ["signal", "spawn rm -f /w/x.bpf.c", "spawn"]
+    guest.start(RUN)
+    assert asked()[0] == ["Signal", "Spawn rm -f /w/x.bpf.c", "Run"]
 
 
-AGENT = """
-import collections
-from harness.guest.agent import agent
-from harness.guest.agent import clock
-from harness.guest.observing import kernel
-clock.set_clock = clock.feed_entropy = lambda given: None  # the host's own are none of a test's business
-kernel.remains = collections.Counter
-agent.main()
-"""
-AS_IN_THE_GUEST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_timeout"}
-"""There is no plug-in of the host's there."""
 SPEC = """
 import pytest
 print("collected", flush=True)
@@ -125,38 +113,12 @@ def test_one(loader, rng):
 """
 
 
-class AgentLab:
-    """A guest's agent as a process here; it has begun `batch`."""
-
-    deadlines = Deadlines(1.0)
-
-    def __init__(self, begun):
-        self._begun = begun
-
-    @contextlib.contextmanager
-    def open(self):
-        ours, theirs = socket.socketpair()
-        argv = [sys.executable, "-c", AGENT, "--fd", str(theirs.fileno())]
-        with theirs:
-            process = subprocess.Popen(
-                argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=os.environ | AS_IN_THE_GUEST
-            )
-        guest = BegunGuest(Channel(ours))
-        try:
-            guest.channel.expect("ready", 60)
-            guest.begin(self._begun.files, self._begun.root, session.fields(self._begun, self.deadlines))
-            yield guest
-        finally:
-            guest.channel.close()
-            process.wait(60)
-
-
 def request(course, loader, spec=SPEC, seed=0):
     """A run of the small lesson."""
     course.write("loader.py", loader)
     course.write("test_small.py", spec)
-    lesson = catalog.load(course.root / "lessons/90-small")
-    return payload.batch(lesson, "lessons", tests=(lesson.tests,), seed=seed)
+    lesson = small(course)
+    return of_lesson(lesson, "lessons", tests=(lesson.tests,), seed=seed)
 
 
 def run(begun, asked):
@@ -164,12 +126,12 @@ def run(begun, asked):
     printed, outcomes, before = "", [], ""
     for event in session.run(AgentLab(begun), asked):
         match event:
-            case session.Started():
+            case Started():
                 before, printed = printed, ""
-            case session.Output(_, data):
+            case Output(_, data):
                 printed += data.decode()
-            case session.Reported(report):
-                outcomes.append(report["outcome"])
+            case Reported(outcome=outcome):
+                outcomes.append(outcome)
     return before.split(), printed.strip(), outcomes
 
 
@@ -183,7 +145,7 @@ def test_it_collects_once_and_tests_the_code_that_was_saved_last(course):
     assert drawn == f"drawn {seeded}"
 
 
-def test_a_test_that_changed_is_collected_anew(course):
+def test_a_test_that_changed_is_collected_again(course):
     begun = request(course, "def one(): return 23\n")
     asked = request(course, "def one(): return 23\n", SPEC.replace("== 23", "== 24"))
     _, _, outcomes = run(begun, asked)

@@ -1,13 +1,14 @@
 """The author's check finds what does not hold; what it needs a guest for is played here by a table of verdicts."""
 
+import os
 from dataclasses import dataclass, field, replace
 
 import pytest
 
+from harness.authoring import pages, proving
 from harness.authoring import parts as author
-from harness.authoring import proving
 from harness.course import catalog
-from harness.errors import GuestLost
+from harness.errors import GuestLost, UsageError
 from harness.lab.guest import Deadlines
 from harness.run import outcome
 from harness.run.outcome import Results
@@ -251,3 +252,37 @@ def test_steps_and_mutants_share_a_guest_and_what_they_are_measured_by_has_its_o
     proving.check_in_lab([lesson], lambda: lab, 1, lambda finding: None)
     assert [type(where).__name__ for where in labs] == ["Lab", "Lab", "Lab", "SharedLab", "SharedLab"]
     assert labs[3] is labs[4]
+
+
+def fifo(path):
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+
+
+@pytest.mark.timeout(20)  # a read that blocks ends as a failure
+@pytest.mark.parametrize("name", ["lessons/91-small/loader.py", "solutions/91-small/loader.py", "docs/91-small.md"])
+def test_an_odd_file_of_a_lesson_is_named(lesson, name):
+    fifo(lesson.root / name)
+    with pytest.raises(UsageError, match=f"{name} is a FIFO"):
+        author.check_files(lesson)
+
+
+@pytest.mark.timeout(20)
+def test_an_odd_page_is_named_and_a_wrong_one_is_not_rewritten(lesson):
+    page = lesson.page
+    page.parent.mkdir()
+    page.write_bytes(b"<!-- code: solutions/91-small/loader.py -->\n\xff\n")
+    with pytest.raises(UsageError, match=r"91-small.md: not valid UTF-8 \(byte 44\)"):
+        list(pages.changes(page, lesson.root, [lesson], pages.FILES))
+    fifo(page)
+    with pytest.raises(UsageError, match="is a FIFO"):
+        pages.blocks(page)
+
+
+def test_code_of_a_link_is_not_shown(lesson):
+    lesson.page.parent.mkdir()
+    lesson.page.write_text("<!-- code: shown.py -->\n")
+    (lesson.root / "shown.py").symlink_to(lesson.folder("solutions") / "loader.py")
+    with pytest.raises(UsageError, match=r"shown\.py is a link"):
+        list(pages.changes(lesson.page, lesson.root, [lesson], pages.FILES))

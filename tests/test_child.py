@@ -6,55 +6,103 @@ import signal
 import socket
 import threading
 
-from harness.guest.agent.child import Child, Output, spawn
+import pytest
+
+from harness.guest.agent.child import READ_SIZE, Child, Output, spawn
 from harness.guest.testing.reporting import Reporter
-from harness.protocol.frames import Kind
+from harness.protocol import codec
+from harness.protocol.frames import Kind, encode
+from harness.protocol.messages import Finished, Spawn
 
 ROUNDS = 23
 
 
-def test_output_stays_between_its_reports_however_late_the_agent_looks():
+@pytest.fixture
+def tested():
+    """A child whose output is a pipe and whose reports a socket: it, the writing ends, and what it sent on."""
     out_read, out_write = os.pipe()
     ours, theirs = socket.socketpair()
     for fd in (out_read, ours.fileno()):
         os.set_blocking(fd, False)
     sent = []
+    outputs = [Output(out_read, Kind.STDOUT, lambda kind, payload: sent.append((kind, payload)), None)]
+    child = Child(0, outputs, -1, ours.fileno(), lambda kind, payload: sent.append((kind, payload)), tty=False)
+    yield child, out_write, theirs, sent
+    for end in (ours, theirs):
+        end.close()
+    for fd in (out_read, out_write):
+        os.close(fd)
 
-    def send(kind, payload):
-        sent.append((kind, payload))
 
-    child = Child(0, [Output(out_read, Kind.STDOUT, send, None)], -1, ours.fileno(), send, tty=False)
+def test_output_stays_between_its_reports_however_late_the_agent_looks(tested):
+    child, out_write, theirs, sent = tested
     reporter = Reporter(theirs.fileno())
 
-    def tested():
+    def test():
         for number in range(ROUNDS):
             os.write(out_write, b"%d" % number)
-            reporter.send("report", number=number)
+            reporter.send(Finished(nodeid=f"{number}"))
 
-    thread = threading.Thread(target=tested)
+    thread = threading.Thread(target=test)
     thread.start()
     thread.join(0.2)
     while len(sent) < 2 * ROUNDS and (ready := select.select(child.sources(), [], [], 5)[0]):
         child.forward(set(ready))
     thread.join()
-    for end in (ours, theirs):
-        end.close()
-    os.close(out_write)
-    os.close(out_read)
     printed = [payload if kind is Kind.STDOUT else None for kind, payload in sent]
     assert printed == [part for number in range(ROUNDS) for part in (b"%d" % number, None)]
 
 
-def test_an_interrupt_right_after_the_start_is_not_lost(monkeypatch):
+def test_output_goes_on_after_a_report_that_took_it_all(tested):
+    """Report and output are ready at once: the report's turn takes the output, and then there is none for now."""
+    child, out_write, theirs, sent = tested
+    out_read = child.sources()[0]
+    os.write(out_write, b"x")
+    theirs.sendall(encode(Kind.EVENT, codec.dump(Finished(nodeid="t"))))
+    child.forward(set(child.sources()))
+    assert out_read in child.sources()
+    os.write(out_write, b"more")
+    child.forward({out_read})
+    assert sent[-1] == (Kind.STDOUT, b"more")
+
+
+def test_output_that_has_ended_is_no_source():
+    read, write = os.pipe()
+    ended = Child(0, [Output(read, Kind.STDOUT, lambda *_: None, None)], -1, None, lambda *_: None, tty=False)
+    os.close(write)
+    ended.forward({read})
+    assert ended.sources() == []
+    os.close(read)
+
+
+@pytest.fixture
+def unconfined(monkeypatch):
+    """No control group; SIGINT as the agent has it."""
     monkeypatch.setattr("harness.guest.agent.child._prepare_group", lambda: lambda: None)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the agent has it
-    try:
-        ends = []
-        for _ in range(ROUNDS):
-            child = spawn({"mode": "exec", "argv": ["sleep", "5"], "cwd": "/"}, lambda kind, payload: None)
-            child.signal(signal.SIGINT)
-            ends.append(os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
-            child.close()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_right_after_the_start_is_not_lost(unconfined):
+    ends = []
+    for _ in range(ROUNDS):
+        child = spawn(Spawn(argv=("sleep", "5"), cwd="/"), lambda kind, payload: None)
+        child.signal(signal.SIGINT)
+        ends.append(os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
+        child.close()
     assert ends == [-signal.SIGINT] * ROUNDS
+
+
+def test_a_command_that_prints_more_than_a_pipe_holds_ends(unconfined):
+    size = 5 * READ_SIZE + 7
+    sent = []
+    argv = ("sh", "-c", f"head -c {size} /dev/zero")
+    child = spawn(Spawn(argv=argv, cwd="/"), lambda kind, payload: sent.append(payload))
+    while child.sources():
+        ready, _, _ = select.select(child.sources(), [], [], 10)
+        assert ready
+        child.forward(set(ready))
+    assert os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 0
+    child.close()
+    assert sum(map(len, sent)) == size

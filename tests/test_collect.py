@@ -1,6 +1,7 @@
 """Collecting runs nothing of a lesson's folder on the host, whatever was put in there."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from harness.pytest_side import collect, trees
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTEST = Path(sys.executable).with_name("pytest")
 NEW = "lessons/91-new"
 TOML = 'title = "New"\ntopic = "new"\nteaches = []\nneeds = []\n[[step]]\ntitle = "act"\nhints = ["a", "b", "c"]\n'
 DECORATORS = [
@@ -62,12 +64,12 @@ class Download:
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(self.evil + "def test_bad(): pass\n" if text is None else text)
 
-    def collect(self, *arguments, cwd="."):
+    def collect(self, *arguments, cwd=".", command=(PYTEST,)):
         done = subprocess.run(
-            [Path(sys.executable).with_name("pytest"), "--collect-only", "-q", *arguments],
+            [*command, "--collect-only", "-q", *arguments],
             cwd=self.course.root / cwd, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        found = [line for line in done.stdout.splitlines() if "::" in line and not line.startswith("ERROR")]
+        found = [line for line in done.stdout.splitlines() if line.startswith("lessons/") and "::" in line]
         assert "INTERNALERROR" not in done.stdout + done.stderr
         return Collected(done.returncode, found, done.stdout + done.stderr, self.mark.exists())
 
@@ -138,6 +140,7 @@ def test_literal_marks_are_kept_as_written(tmp_path):
         "b'a' 'b'",
         "pytest.param(1, id=2)",
         "pytest.param(1, marks='x')",
+        "self=1",
     ],
     ids=lambda text: text[:12],
 )
@@ -163,6 +166,25 @@ def test_a_file_that_cannot_be_parsed_is_one_item(tmp_path, source):
 def test_an_unknown_mark_is_no_error(new, name, strict):
     new.add("test_new.py", f"import pytest\n@pytest.mark.{name}\n@pytest.mark.step(1)\ndef test_one(): pass\n")
     assert new.collect(NEW, strict, "-m", "step").ids == ONLY_NEW
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "parametrize(5)",
+        "parametrize('n', 5)",
+        "parametrize('n', [1], ids=[{}])",
+        "parametrize('n', [0x" + "f" * 9000 + "])",
+        "parametrize('m', [1])",
+        "usefixtures([1])",
+    ],
+    ids=lambda mark: mark[:30],
+)
+def test_a_mark_that_pytest_refuses_fails_its_file_alone(new, mark):
+    new.add("test_new.py", f"import pytest\n@pytest.mark.{mark}\ndef test_one(n): pass\n")
+    seen = new.collect("lessons")
+    assert (seen.code, seen.ids) == (2, ["lessons/90-small/test_small.py::test_one"])
+    assert f"ERROR {NEW}/test_new.py" in seen.screen
 
 
 def test_a_function_has_its_place_and_parameters(tmp_path):
@@ -334,13 +356,16 @@ def test_a_lessons_own_configuration_is_refused(new, name, text):
     assert f"`pytest -c pyproject.toml {NEW}`" in seen.screen
 
 
-def test_a_plug_in_of_a_lessons_configuration_cannot_be_stopped(new):
-    """Why the documented commands name the configuration: pytest loads `-p` before it asks any plug-in."""
+def test_only_a_named_configuration_stops_a_plug_in(new):
+    """pytest imports what a configuration names by `-p` before it asks any plug-in, ours too."""
     new.add("pytest.ini", "[pytest]\naddopts = -p evil\npythonpath = .\n")
     new.add("evil.py")
-    seen = new.collect(NEW, cwd=".")
-    assert seen.code == 4
-    assert seen.ids == []
+    beside = {"cwd": NEW, "command": [sys.executable, "-m", "pytest"]}
+    seen = new.collect("-c", "../../pytest.ini", ".", **beside)
+    assert (seen.code, len(seen.ids), seen.ran) == (0, 1, False)
+    seen = new.collect(".", **beside)
+    assert (seen.code, seen.ids, seen.ran) == (4, [], True)
+    assert f"`pytest -c pyproject.toml {NEW}`" in seen.screen
 
 
 def test_a_package_is_a_plain_folder(new):
@@ -392,6 +417,14 @@ def test_this_checkout_is_one_wherever_it_lies(tmp_path, monkeypatch):
     monkeypatch.setattr(trees, "HOME", root)
     assert place(root / "tests/test_x.py") is None
     assert place(root / "lessons/02-x/a.py") == (root / "lessons", "02-x/a.py")
+
+
+def test_documented_commands_name_the_configuration():
+    pages = "\n".join(path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+    code = re.findall(r"```.*?```|`[^`]+`", pages, re.DOTALL)
+    commands = [found for text in code for found in re.findall(r"\bpytest\s[^`]*lessons/[^`\s]*", text)]
+    assert len(commands) > 3
+    assert [one for one in commands if not one.startswith("pytest -c pyproject.toml ")] == []
 
 
 def test_naming_the_configuration_changes_no_node_id():

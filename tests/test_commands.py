@@ -18,7 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from harness import cli
-from harness.course import catalog
+from harness.course.catalog import Course
 from harness.guest.agent import starter
 from harness.screen import stages, working
 
@@ -42,8 +42,8 @@ def workbook(*arguments, cwd=ROOT, given=None, **environment):
 
 
 def test_lessons_are_found_by_number_slug_and_topic():
-    found = catalog.lessons(ROOT)
-    named = {catalog.pick(found, word).name for word in ("1", "01", "hello-kprobe", "kprobe", "01-hello-kprobe")}
+    found = Course.load(ROOT)
+    named = {found.pick(word).name for word in ("1", "01", "hello-kprobe", "kprobe", "01-hello-kprobe")}
     assert named == {"01-hello-kprobe"}
 
 
@@ -187,7 +187,7 @@ def test_an_interrupt_while_python_itself_starts_leaves_one_line_end(tmp_path):
 
 
 def test_every_lesson_with_a_kernel_program_has_an_example_to_watch():
-    assert [one.number for one in catalog.lessons(ROOT) if not one.demo] == ["00"]
+    assert [one.number for one in Course.load(ROOT) if not one.demo] == ["00"]
 
 
 def run_loader(folder, text, first=None):

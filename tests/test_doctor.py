@@ -2,6 +2,10 @@
 
 import pytest
 
+from harness.errors import SetupError
+from harness.lab import saved
+from harness.lab.image import cache
+from harness.lab.image.disk import Disk
 from harness.learner import doctor
 
 
@@ -21,3 +25,26 @@ def test_what_is_not_installed_is_named_with_the_command_that_mends_it(monkeypat
     found = {finding.name: finding for finding in doctor.here()}
     for name in ("QEMU", *doctor.PROGRAMS):
         assert (found[name].state, found[name].remedy) == ("missing", "make setup"), name
+
+
+def test_a_cache_that_others_may_write_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache.root().mkdir()
+    cache.root().chmod(0o777)
+    found = doctor._space()
+    assert (found.state, found.remedy) == ("missing", f"chmod -R go-w {cache.root()}, or export XDG_CACHE_HOME=…")
+
+
+def test_a_lab_that_others_may_write_is_missing(monkeypatch):
+    def refuse():
+        raise SetupError("other users may write", remedy="chmod")
+
+    monkeypatch.setattr(doctor.saved, "find", refuse)
+    assert list(doctor.lab([], print)) == [doctor.Finding("lab", "missing", "other users may write", "chmod")]
+
+
+def test_a_lab_that_was_changed_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor.saved, "find", lambda: saved.SavedGuest(tmp_path, Disk(tmp_path / "disk"), None))
+    monkeypatch.setattr(doctor.accelerator, "remembered", lambda: None)
+    [found] = doctor.lab([], lambda part: None)
+    assert found.why == "changed since it was built: sealed.json, sealed.json"

@@ -61,6 +61,8 @@ def pytest_sessionfinish(session, exitstatus):
         tell(found=absolute(item.nodeid, item.path), line=item.location[1] + 1, function=parent)
 """
 DEBUGGED = "import sys, types; sys.modules['debugpy'] = types.ModuleType('debugpy'); import runpy; "
+NAMED = ("-c", "pyproject.toml")
+"""The settings name the configuration: one in a downloaded lesson's folder is then not read."""
 RUN_PYTEST = "sys.argv = ['pytest', *sys.argv[1:]]; runpy.run_module('pytest', run_name='__main__')"
 TEST = """\
 import pytest
@@ -108,7 +110,7 @@ def small(course):
 
 
 def test_every_lessons_tests_are_discovered_at_their_lines(editor):
-    told, done = drive(editor, ROOT, "--collect-only", "lessons")
+    told, done = drive(editor, ROOT, "--collect-only", *NAMED, "lessons")
     assert done.returncode == 0, done.stdout
     found = {Path(one["found"].split("::")[0]).parent.name for one in told}
     assert found == {path.parent.name for path in ROOT.glob("lessons/*/lesson.toml")}
@@ -169,5 +171,5 @@ def test_the_devcontainer_turns_the_test_explorer_on(name):
     text = (ROOT / ".devcontainer" / name).read_text()
     settings = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))["customizations"]["vscode"]["settings"]
     assert settings["python.testing.pytestEnabled"] is True
-    assert settings["python.testing.pytestArgs"] == ["lessons"]
+    assert settings["python.testing.pytestArgs"] == [*NAMED, "lessons"]
     assert settings["python.defaultInterpreterPath"] == "${containerWorkspaceFolder}/.venv/bin/python"

@@ -49,14 +49,16 @@ def test_a_device_is_refused():
         files.read(files.Path("/dev/zero"))
 
 
-def test_a_file_that_becomes_a_link_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["a link to a file", "a FIFO", "a folder"])
+def test_a_file_that_is_replaced_meanwhile_is_refused(tmp_path, monkeypatch, kind):
+    make, said = ODD[kind]
     path = tmp_path / "loader.py"
     path.write_text("x")
     before = os.lstat(path)
     path.unlink()
-    path.symlink_to("/etc/hostname")
+    make(path)
     monkeypatch.setattr(os, "lstat", lambda _: before)
-    with pytest.raises(UsageError, match="is a link"):
+    with pytest.raises(UsageError, match=said):
         files.read(path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.authoring import pages
-from harness.course import catalog
+from harness.course.catalog import Course
 from harness.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,13 +32,13 @@ def test_a_page_shows_its_files_as_they_are(page):
 @pytest.mark.guest
 @pytest.mark.parametrize("page", WITH_RUNS, ids=lambda page: page.stem)
 def test_a_page_shows_what_its_commands_print(page):
-    for change in pages.changes(page, ROOT, catalog.lessons(ROOT), ("run",)):
+    for change in pages.changes(page, ROOT, Course.load(ROOT), ("run",)):
         assert change.block.text == change.wanted, f"{change}; next: workbook author pages"
 
 
 def differences(page, root, kinds):
     """What of a page is out of date."""
-    return [str(change) for change in pages.changes(page, root, catalog.lessons(root), kinds)]
+    return [str(change) for change in pages.changes(page, root, Course.load(root), kinds)]
 
 
 @pytest.fixture
@@ -132,8 +132,8 @@ def test_a_transcript_may_hold_a_fence(page):
 
 
 def test_the_table_of_lessons_follows_lesson_toml(page):
-    made = pages.table(catalog.lessons(ROOT)[:1])
+    made = pages.table(Course.load(ROOT).lessons[:1])
     assert "| what it is about |" in made
     path = page("<!-- lessons -->\n| old |\n\nb\n")
-    pages.rewrite(path, list(pages.changes(path, path.parent.parent, catalog.lessons(ROOT)[:1], pages.ALL)))
+    pages.rewrite(path, list(pages.changes(path, path.parent.parent, Course.load(ROOT).lessons[:1], pages.ALL)))
     assert path.read_text() == f"<!-- lessons -->\n{made}\n\nb\n"

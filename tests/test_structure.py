@@ -82,6 +82,39 @@ def test_nothing_below_imports_the_command_line():
             assert not any(found.startswith("harness.cli") for found in imports(path)), name
 
 
+def runs_code(path):
+    """What a module uses to run code from a text, a file or a name that it computes, with the lines."""
+    names, methods = (
+        {"exec", "eval", "compile", "__import__"},
+        {"import_module", "exec_module", "run_path", "run_module"},
+    )
+    modules_of = {"runpy", "code", "pickle", "marshal", "imp"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Name(id=name) if name in names:
+                yield name, node.lineno
+            case ast.Attribute(value=ast.Name(id="builtins"), attr=name) if name in names:
+                yield name, node.lineno
+            case ast.Attribute(attr=name) if name in methods:
+                yield name, node.lineno
+            case ast.ImportFrom(module=module, names=aliases):
+                found = {module.split(".")[0], *(alias.name for alias in aliases)}
+                yield from ((name, node.lineno) for name in found & (modules_of | methods | names))
+            case ast.Import(names=aliases):
+                found = {alias.name.split(".")[0] for alias in aliases}
+                yield from ((name, node.lineno) for name in found & modules_of)
+
+
+def test_the_host_runs_no_code_that_it_reads():
+    host = {name: path for name, path in modules().items() if not name.startswith("harness.guest")}
+    assert {name: found for name, path in host.items() if (found := list(runs_code(path)))} == {}
+
+
+def test_the_guest_shows_that_running_code_is_noticed():
+    found = {name for path in modules().values() for name, _ in runs_code(path)}
+    assert {"runpy", "run_path", "import_module"} <= found
+
+
 def test_there_is_no_circle():
     known = modules()
     graph = {name: {x for x in imports(path, at_import_time=True) if x in known} for name, path in known.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,7 +68,7 @@ class Labs(contextlib.ExitStack):
 
 
 def check_in_lab(
-    chosen: list[Lesson], new_lab: Callable[[], Lab], guests: int, say: Callable[[Finding], None]
+    chosen: Sequence[Lesson], new_lab: Callable[[], Lab], guests: int, say: Callable[[Finding], None]
 ) -> list[Finding]:
     """All that needs guests: `guests` at a time, races that need the machine to themselves at the end."""
     jobs = [job for lesson in chosen for job in jobs_of(lesson)]

@@ -15,8 +15,8 @@ from harness.cli.options import (
     LessonName,
     OneLesson,
     built,
+    course,
     err,
-    lessons,
     note,
     pick,
     root,
@@ -59,7 +59,7 @@ def author_check(
     from harness.lab.choose import fitting
     from harness.lab.virtual import VirtualLab
 
-    chosen = [pick(lesson)] if lesson else lessons()
+    chosen = [pick(lesson)] if lesson else course().lessons
     found = [finding for one in chosen for finding in parts.check_files(one)]
     for finding in found:
         _show_finding(finding)
@@ -98,11 +98,11 @@ def author_pages(
     """
     from harness.authoring import pages
 
-    course = lessons()
+    lessons = course()
     chosen = [_page(lesson)] if lesson else pages.pages(root())
     differ = 0
     for page in chosen:
-        found = list(pages.changes(page, root(), course, pages.FILES if files_only else pages.ALL))
+        found = list(pages.changes(page, root(), lessons, pages.FILES if files_only else pages.ALL))
         for change in found:
             show(f"{change}{' differs' if only_check else ''}")
         if found and not only_check:
@@ -130,7 +130,7 @@ def author_repeat(
     from harness.lab.virtual import VirtualLab
     from harness.measure import repeat
 
-    chosen = [pick(lesson)] if lesson else lessons()
+    chosen = [pick(lesson)] if lesson else course().lessons
     guest = built()
     done = repeat.repeat(chosen, runs, guests or fitting(), lambda: VirtualLab(guest), _show_run)
     for one in chosen:

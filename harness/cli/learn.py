@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +18,8 @@ from harness.cli.options import (
     Seed,
     Tree,
     a_seed,
+    course,
     err,
-    lessons,
     note,
     opened,
     out,
@@ -30,13 +30,16 @@ from harness.cli.options import (
 )
 from harness.errors import UsageError
 
+if TYPE_CHECKING:
+    from harness.course.catalog import Lesson
+
 app = typer.Typer()
 
 
 @app.command("list")
 def list_lessons(as_json: Json = False) -> None:
     """List the lessons, in order."""
-    found = lessons()
+    found = course()
     if as_json:
         show_json([{"number": x.number, "slug": x.slug, "topic": x.topic, "title": x.title} for x in found])
         return
@@ -53,7 +56,7 @@ def show_progress(as_json: Json = False) -> None:
 
     from harness.learner import progress
 
-    found = [(lesson, progress.standing(lesson)) for lesson in lessons()]
+    found = [(lesson, progress.standing(lesson)) for lesson in course()]
     if as_json:
         show_json([{"slug": x.slug, "number": x.number, "steps": len(x.steps), **asdict(s)} for x, s in found])
         return
@@ -178,7 +181,7 @@ def watch(
     """
     from harness.learner import watch as watching
 
-    found = lessons()
+    found = course()
     with closing(opened("vm")) as where:
         watching.watch(where, found, pick(lesson) if lesson else None, out())
 
@@ -192,12 +195,11 @@ def check(as_json: Json = False) -> None:
     from harness.learner import doctor
     from harness.screen import stages
 
-    try:
-        course = lessons()
-    except UsageError:
-        course = []
+    lessons: tuple[Lesson, ...] = ()
+    with suppress(UsageError):
+        lessons = course().lessons
     with stages(err()) as say:
-        found = list(doctor.examine(course, say))
+        found = list(doctor.examine(lessons, say))
     if as_json:
         show_json([asdict(finding) for finding in found])
     else:
@@ -337,7 +339,7 @@ def report(
     """
     from harness.learner import htmlreport, progress
 
-    text = htmlreport.page(lessons(), time.strftime("%Y-%m-%d"))
+    text = htmlreport.page(course().lessons, time.strftime("%Y-%m-%d"))
     _write(output or progress.folder(root()) / "report.html", text)
 
 

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.course.catalog import Lesson
+    from harness.course.catalog import Course, Lesson
     from harness.lab.guest import Lab
     from harness.lab.saved import SavedGuest
 
@@ -85,18 +85,16 @@ def root() -> Path:
     return catalog.find_root(Path.cwd())
 
 
-def lessons() -> list[Lesson]:
+def course() -> Course:
     """The course's lessons, in order."""
-    from harness.course import catalog
+    from harness.course.catalog import Course
 
-    return catalog.lessons(root())
+    return Course.load(root())
 
 
 def pick(name: str) -> Lesson:
     """The lesson that the user named."""
-    from harness.course import catalog
-
-    return catalog.pick(lessons(), name)
+    return course().pick(name)
 
 
 def a_seed(given: int | None) -> int:

@@ -173,13 +173,3 @@ def load(folder: Path) -> Lesson:
 def _step(number: int, table: Table) -> Step:
     mutant = table.line("mutant") if table.has("mutant") else None
     return Step(number, table.line("title"), table.lines("hints"), mutant)
-
-
-def lessons(root: Path) -> list[Lesson]:
-    """All lessons, by number."""
-    return list(Course.load(root))
-
-
-def pick(found: list[Lesson], wanted: str) -> Lesson:
-    """The lesson of `found` named so."""
-    return Course(Path(), tuple(found)).pick(wanted)

@@ -42,16 +42,15 @@ def read(path: Path, size_max: int = FILE_MAX) -> bytes:
         _refuse_odd(path, os.lstat(path))  # before it is opened: to open a device can do something
         handle = os.open(path, OPEN)
         try:
-            found = os.fstat(handle)
-            _refuse_odd(path, found)
-            content = b"" if found.st_size > size_max else _at_most(handle, size_max + 1)
+            _refuse_odd(path, os.fstat(handle))  # it can have been replaced since
+            content = _at_most(handle, size_max + 1)
         finally:
             os.close(handle)
     except OSError as error:
         raise UsageError(f"{path} {_reason(error)}") from error
     except ValueError as error:  # a NUL or half a surrogate pair
         raise UsageError(f"{str(path)!r} is not a file name") from error
-    if max(found.st_size, len(content)) > size_max:
+    if len(content) > size_max:
         raise UsageError(f"{path} is larger than {_size(size_max)}")
     return content
 

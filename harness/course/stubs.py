@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course.catalog import Lesson
-from harness.course.files import exists, read, read_text
+from harness.course.files import read_text
 from harness.errors import UsageError
 
 BEGIN = re.compile(r"^(?P<indent>\s*)(?P<comment>#|//) TODO (?P<number>[0-9]{1,3}): (?P<text>.+)$")
@@ -97,17 +97,6 @@ def _holes_of(stub: str, path: Path) -> Iterator[Hole]:
     for number, line in enumerate(stub.splitlines(), 1):
         if match := HOLE.search(line):
             yield Hole(int(match["number"]), match["text"], path, number)
-
-
-def open_hole(lesson: Lesson, code: Path, number: int) -> Hole | None:
-    """Hole `number` if it stands untouched in the files in `code`."""
-    return open_holes(lesson, code).get(number)
-
-
-def open_holes(lesson: Lesson, code: Path) -> dict[int, Hole]:
-    """The same as `holes_in`, of the files that are in `code` now."""
-    paths = [code / name for name in lesson.edited]
-    return holes_in(lesson, {path: read(path) for path in paths if exists(path)}, code)
 
 
 def holes_in(lesson: Lesson, files: Mapping[Path, bytes], code: Path) -> dict[int, Hole]:

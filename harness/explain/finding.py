@@ -12,6 +12,8 @@ from harness.explain.evidence import CLANG, LLVM, Evidence
 from harness.protocol.facts import Frame
 
 NO_RIGHTS = re.compile(r"Operation not permitted|super-user privileges")
+SAID = re.compile(r"(?:cannot|could not|Failed to) ")
+COMPLAINT = re.compile(r"error|unable|cannot|failed", re.IGNORECASE)
 SNIPPET = re.compile(r"^ *\d+ \| ?(.*)$")
 
 
@@ -110,8 +112,8 @@ def _after_clang(evidence: Evidence) -> Finding:
         return Finding(failed["message"], evidence.path, line)
     if refused := re.search(r"^.*could not open bpf map: (\w+).*$", evidence.text, re.MULTILINE):
         return Finding(refused[0].strip(), evidence.path, _declared(evidence, limits.line(refused[1])))
-    rows = [row for row in evidence.text.splitlines() if re.search(r"error|unable|cannot|failed", row, re.IGNORECASE)]
-    return Finding(rows[0].strip() if rows else evidence.message, evidence.path)
+    said = next(filter(COMPLAINT.search, evidence.text.splitlines()), evidence.message)
+    return Finding(said.strip(), evidence.path)
 
 
 def _loaded(evidence: Evidence) -> Finding:
@@ -148,8 +150,7 @@ def _loader_says(evidence: Evidence) -> str:
 
 def _raised(evidence: Evidence) -> Finding:
     """An exception: the innermost line in the user's own files; where BCC attached by name, the program's own line."""
-    told = [row for row in evidence.text.splitlines() if re.match(r"(cannot|could not|Failed to) ", row)]
-    message = evidence.message or (told[-1] if told else "")
+    message = evidence.message or next(filter(SAID.match, reversed(evidence.text.splitlines())), "")
     if evidence.exception == "SystemExit" and message.isdigit():  # the words are above, such as argparse's
         message = _last_line(evidence.text)
     elif evidence.exception and evidence.exception != "Exception":
@@ -175,8 +176,7 @@ def _event(message: str) -> str:
 
 
 def _last_line(text: str) -> str:
-    rows = [row for row in text.splitlines() if row.strip()]
-    return rows[-1].strip() if rows else ""
+    return next(filter(None, map(str.strip, reversed(text.splitlines()))), "")
 
 
 def _line(evidence: Evidence, number: int, shown: str) -> int | None:

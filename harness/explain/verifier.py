@@ -50,15 +50,15 @@ def read(log: str) -> Refusal:
     older = re.sub(r"(goto pc[+-]\d+) (?=[a-z])", r"\1\n", log[: block.start()] if block else log)
     rows = older.splitlines()
     end = max((n for n, row in enumerate(rows) if row.startswith("processed ")), default=len(rows))
-    last = max((n for n, row in enumerate(rows[:end]) if INSTRUCTION.match(row)), default=-1)
+    numbers = {n: int(found[1]) for n, row in enumerate(rows[:end]) if (found := INSTRUCTION.match(row))}
+    last = max(numbers, default=-1)
     if last < 0 and end == len(rows):
         return Refusal("", None)
     said = [row.strip() for row in rows[last + 1 : end] if row.strip() and not STATE.match(row)]
     message = limits.message("; ".join(said) or (block["title"] if block else ""))
-    instruction = _blamed(message, rows, last)
-    place = max(
-        (n for n, row in enumerate(rows[:end]) if instruction is not None and _number(row) == instruction), default=last
-    )
+    named = NAMED.search(message)  # else it is the last one that was looked at
+    instruction = int(named[1]) if named else numbers.get(last)
+    place = max((n for n, number in numbers.items() if number == instruction), default=last)
     comment = next((found for row in reversed(rows[: place + 1]) if (found := COMMENT.match(row))), None)
     code = limits.line(rows[place].split(";")[0].strip()) if place >= 0 else ""
     return Refusal(
@@ -71,18 +71,6 @@ def read(log: str) -> Refusal:
         _section(log, "Reason"),
         _section(log, "Suggestion"),
     )
-
-
-def _number(row: str) -> int | None:
-    found = INSTRUCTION.match(row)
-    return int(found[1]) if found else None
-
-
-def _blamed(message: str, rows: list[str], last: int) -> int | None:
-    """The instruction that the message names, else the last one that was looked at."""
-    if named := NAMED.search(message):
-        return int(named[1])
-    return _number(rows[last]) if last >= 0 else None
 
 
 def _known(rows: list[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.errors import GuestLost
 from harness.lab import qemu
 from harness.lab.image import cache, initramfs
+from harness.lab.image.architecture import ARCHITECTURE
 from harness.lab.image.disk import Disk
 from harness.lab.machine import Machine
 from harness.protocol.messages import Ready
@@ -36,12 +37,14 @@ class Choice:
 
 
 def remembered() -> Choice | None:
-    """The last choice, unless the host has changed since."""
+    """The last choice, unless the host has changed since, or another user could have made it."""
+    if not cache.is_ours(_memory()) or not cache.is_ours(cache.root()):
+        return None
     try:
         choice = Choice(**json.loads(_memory().read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return choice if choice.given == _given() else None
+    return choice if choice.given == _given() and choice.name in ARCHITECTURE.cpu_models else None
 
 
 def choose(disk: Disk, say: Callable[[str], None]) -> Choice:
@@ -56,10 +59,9 @@ def choose(disk: Disk, say: Callable[[str], None]) -> Choice:
 
 def remember(choice: Choice) -> None:
     """Keep `choice` until the host changes."""
-    _memory().parent.mkdir(parents=True, exist_ok=True)
-    temporary = _memory().with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(choice)) + "\n")
-    temporary.replace(_memory())
+    with tempfile.NamedTemporaryFile("w", dir=cache.home(), prefix=".accelerator-", delete=False) as file:
+        file.write(json.dumps(asdict(choice)) + "\n")
+    os.replace(file.name, _memory())
 
 
 def forget() -> None:
@@ -76,8 +78,8 @@ def host_cpu() -> str:
 
 
 def _decide(disk: Disk, say: Callable[[str], None]) -> Choice:
-    if platform.machine() != "x86_64":
-        return Choice("tcg", f"KVM cannot run an x86_64 guest on {platform.machine()}", _given())
+    if platform.machine() != ARCHITECTURE.name:
+        return Choice("tcg", f"KVM cannot run a guest of {ARCHITECTURE.name} on {platform.machine()}", _given())
     if not DEVICE.exists():
         return Choice("tcg", f"there is no {DEVICE} here", _given())
     if not os.access(DEVICE, os.R_OK | os.W_OK):

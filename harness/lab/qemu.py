@@ -10,23 +10,21 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import SetupError
+from harness.lab.image.architecture import ARCHITECTURE
 from harness.lab.image.disk import Disk
 from harness.lab.image.initramfs import PORT_NAME
 
-BINARY = "qemu-system-x86_64"
 MEMORY_MIB = 1024
 CPUS = 2
 MINIMUM = (8, 2)
 """QEMU 7.2 corrupts guests under TCG (faults in 7 of 70 restored guests; 10.0 had none in 58); 8.2 is the first that
 saves to a file: address (QEMU 8.2, migration/file.c)."""
-MACHINE = "q35"
-CPU_MODELS = {"kvm": "host", "tcg": "Nehalem,-cx16"}
-"""Under TCG a model without cmpxchg16b: QEMU 7.2's emulation of it corrupts the guest."""
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic random.trust_cpu=on net.ifnames=0 audit=0 mitigations=off"
+    f"console={ARCHITECTURE.console} quiet loglevel=4 panic=-1 oops=panic random.trust_cpu=on net.ifnames=0 audit=0 "
+    "mitigations=off"
 )
-"""Without mitigations against speculation a compile costs a quarter less processor time under TCG, and a guest that is
-thrown away has nobody in it to be protected from."""
+"""Without mitigations against speculation a compile costs a quarter less CPU time under TCG, and a guest that is thrown
+away holds nothing that one process must not learn of another."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,9 @@ class Qemu:
 @cache
 def find() -> Qemu:
     """The QEMU on PATH; SetupError where it is missing or too old."""
-    path = shutil.which(BINARY)
+    path = shutil.which(ARCHITECTURE.program)
     if path is None:
-        raise SetupError(f"{BINARY} is not installed", remedy="make setup")
+        raise SetupError(f"{ARCHITECTURE.program} is not installed", remedy="make setup")
     printed = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()
     match = re.search(r"version (\d+)\.(\d+)\S*.*", printed[0] if printed else "")
     if match is None:
@@ -71,8 +69,8 @@ def argv(qemu: Qemu, disk: Disk, initrd: Path, accelerator: str, wiring: Wiring)
     line = [
         qemu.path,
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
-        "-machine", f"{MACHINE},accel={accelerator}",
-        "-cpu", CPU_MODELS[accelerator],
+        "-machine", f"{ARCHITECTURE.machine},accel={accelerator}",
+        "-cpu", ARCHITECTURE.cpu_models[accelerator],
         "-smp", str(CPUS),
         "-m", str(MEMORY_MIB),
         "-kernel", str(disk.kernel), "-initrd", str(initrd), "-append", KERNEL_ARGUMENTS,

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from harness.guest.observing import features
 from harness.lab import accelerator, host, qemu, saved
 from harness.lab.choose import available_mib
 from harness.lab.image import cache, disk
+from harness.lab.image.architecture import ARCHITECTURE
 from harness.lab.virtual import VirtualLab
 from harness.protocol.frames import WireError
 from harness.protocol.messages import read_features
@@ -49,7 +50,7 @@ class Finding:
     remedy: str | None = None
 
 
-def examine(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
+def examine(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     """All findings, as they come; the lab's own are probed in a fresh guest."""
     if platform.system() != "Linux":
         why = f"{platform.system()} {platform.machine()}: the lab is built on Linux"
@@ -83,8 +84,8 @@ def here() -> Iterator[Finding]:
 
 def _platform() -> Finding:
     kind = f"{platform.system()} {platform.machine()}"
-    if platform.machine() != "x86_64":
-        return Finding("system", "note", f"{kind}: the lab's guest is x86_64 and runs in software emulation")
+    if platform.machine() != ARCHITECTURE.name:
+        return Finding("system", "note", f"{kind}: the lab's guest is {ARCHITECTURE.name}, in software emulation")
     return Finding("system", "ok", kind)
 
 
@@ -113,6 +114,9 @@ def _qemu_is_there() -> bool:
 
 def _space() -> Finding:
     folder = next(path for path in [cache.root(), *cache.root().parents] if path.exists())
+    if folder == cache.root() and not cache.is_ours(folder):
+        why = f"{folder} belongs to another user, or others may write to it"
+        return Finding("cache", "missing", why, f"chmod -R go-w {folder}, or export XDG_CACHE_HOME=…")
     if not os.access(folder, os.W_OK):
         return Finding("cache", "missing", f"{folder} cannot be written", "export XDG_CACHE_HOME=…")
     free = shutil.disk_usage(folder).free >> 20
@@ -122,15 +126,23 @@ def _space() -> Finding:
     return Finding("cache", "ok", f"{cache.root()}, {free} MiB free")
 
 
-def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
+def lab(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     """The saved guest, and what its kernel can do for the lessons."""
     if not _qemu_is_there():
         return  # the finding on QEMU says it
-    guest = saved.find()
+    try:
+        guest = saved.find()
+    except SetupError as error:
+        yield Finding("lab", "missing", str(error), error.remedy)
+        return
     if (choice := accelerator.remembered()) is not None:
         yield Finding("accelerator", "ok", f"{choice.name}: {choice.reason}")
     if guest is None:
         yield Finding("lab", "note", "not built yet; the first check of a lesson builds it", "make lab")
+        return
+    say("comparing the lab's files with their seals")
+    if changed := [*cache.damaged(guest.disk.directory), *cache.damaged(guest.directory)]:
+        yield Finding("lab", "missing", f"changed since it was built: {', '.join(changed)}", "make lab-clean lab")
         return
     say("asking the lab's kernel")
     virtual = VirtualLab(guest)
@@ -151,7 +163,7 @@ def lab(lessons: list[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     yield from _for_lessons(lessons, lacking)
 
 
-def _for_lessons(lessons: list[Lesson], found: Mapping[str, str]) -> Iterator[Finding]:
+def _for_lessons(lessons: Sequence[Lesson], found: Mapping[str, str]) -> Iterator[Finding]:
     for lesson in lessons:
         needed = [probe.__name__ for probe in features.GENERAL] + list(lesson.needs)
         lacking = [found.get(name, f"{name}: no such feature is known") for name in needed]

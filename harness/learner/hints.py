@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.course import stubs
+from harness.course import files, stubs
 from harness.course.catalog import Lesson, Step
 from harness.errors import UsageError
 from harness.learner import progress
@@ -25,8 +25,8 @@ class Hint:
 
 def open_step(lesson: Lesson) -> Step | None:
     """The step that the learner is at: the first hole that is still a stub, else the first not done, if any."""
-    code = lesson.folder()
-    holes = stubs.open_holes(lesson, code)
+    paths = [lesson.folder() / name for name in lesson.edited]
+    holes = stubs.holes_in(lesson, {path: files.read(path) for path in paths if files.exists(path)}, lesson.folder())
     untouched = [step for step in lesson.steps if step.number in holes]
     done = progress.standing(lesson).steps_done
     checked = lesson.steps[done:]

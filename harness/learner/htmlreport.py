@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,7 @@ class Card:
     exhibits: list[Exhibit]
 
 
-def page(lessons: list[Lesson], today: str) -> str:
+def page(lessons: Sequence[Lesson], today: str) -> str:
     """The whole page, as of the day `today`."""
     room = Room(PAGE_MAX)
     cards = [card(lesson, room) for lesson in lessons]

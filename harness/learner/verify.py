@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from harness.course import catalog
-from harness.course.catalog import Lesson
+from harness.course.catalog import Course, Lesson
 from harness.lab.guest import Lab
 from harness.learner import judge, progress
 from harness.protocol.messages import Warned
@@ -145,8 +144,8 @@ def next_command(view: View, tree: str) -> str:
     if result is None:
         if tree == "solutions":
             return f"make lesson-{number}"
-        later = [lesson for lesson in catalog.lessons(view.lesson.root) if lesson.number > number]
-        return f"make run-{number}, then " + (f"make lesson-{later[0].number}" if later else "make report")
+        later = Course.load(view.lesson.root).after(view.lesson)
+        return f"make run-{number}, then " + (f"make lesson-{later.number}" if later else "make report")
     if result.verdict.kind == "lab":
         return "make check"
     if result.verdict.place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):

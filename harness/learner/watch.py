@@ -10,7 +10,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from harness.course.catalog import Lesson
+from harness.course.catalog import Course, Lesson
 from harness.errors import LabError, UsageError
 from harness.lab.guest import Lab
 from harness.learner import difference, hints, progress, verify
@@ -25,32 +25,33 @@ class Outdated(Exception):
     """What is being checked was saved again, or the learner quits."""
 
 
-def watch(lab: Lab, lessons: list[Lesson], first: Lesson | None, console: Console) -> None:
+def watch(lab: Lab, course: Course, first: Lesson | None, console: Console) -> None:
     """Until the learner quits, or all lessons are done."""
-    watcher = Watcher(lab, lessons, console)
-    current = first or after(None, lessons)
+    watcher = Watcher(lab, course, console)
+    current = first or after(None, course)
     while current is not None:
         with Events(current.folder()) as events:
             if not watcher.stay(current, events):
                 return
-        current = after(current, lessons)
+        current = after(current, course)
         if current is not None:
             console.print(Text(f"on to {current.name}: read docs/{current.page.name}", style="bold"))
     console.print(Text("all lessons are done", style="green"))
 
 
-def after(lesson: Lesson | None, lessons: list[Lesson]) -> Lesson | None:
-    """The first lesson behind `lesson` that is not done, else the first before it; None when all are done."""
-    begin = lessons.index(lesson) + 1 if lesson in lessons else 0
-    left = (one for one in [*lessons[begin:], *lessons[:begin]] if progress.standing(one).verdict != "done")
+def after(lesson: Lesson | None, course: Course) -> Lesson | None:
+    """The first lesson after `lesson` that is not done, else the first before it; None when all are done."""
+    begin = course.index(lesson) + 1 if lesson else 0
+    in_turn = (*course.lessons[begin:], *course.lessons[:begin])
+    left = (one for one in in_turn if progress.standing(one).verdict != "done")
     return next(left, None)
 
 
 class Watcher:
     """Checks at each save."""
 
-    def __init__(self, lab: Lab, lessons: list[Lesson], console: Console) -> None:
-        self._lab, self._lessons, self._console = lab, lessons, console
+    def __init__(self, lab: Lab, course: Course, console: Console) -> None:
+        self._lab, self._course, self._console = lab, course, console
 
     def stay(self, lesson: Lesson, events: Events) -> bool:
         """At one lesson until it is done; False when the learner quits."""
@@ -131,7 +132,7 @@ class Watcher:
     def _check_all(self, events: Events) -> None:
         """A line for each lesson; a save or QUIT ends it early."""
         try:
-            for lesson in self._lessons:
+            for lesson in self._course:
                 view = self._verify(lesson, events)
                 verdict, style = (view.open.verdict.kind, "") if view.open else ("done", "green")
                 self._console.print(Text(f"{lesson.name:<20} {verdict}", style=style))

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.course import catalog
-from harness.course.catalog import Lesson
+from harness.course.catalog import Course, Lesson
 from harness.errors import LabError
 from harness.lab.virtual import VirtualLab
 from harness.learner.events import Events
@@ -40,7 +40,7 @@ def measure(lab: VirtualLab, lesson: Lesson, saves: int, say: Callable[[str], No
     waits = []
     with tempfile.TemporaryDirectory() as directory:
         copy = _as_learner(lesson, Path(directory))
-        watcher = Watcher(lab, [copy], Console(file=io.StringIO()))
+        watcher = Watcher(lab, Course(copy.root, (copy,)), Console(file=io.StringIO()))
         with Events(copy.folder()) as events:
             for number in range(1, saves + 1):
                 watcher.begin(copy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Run:
 
 
 def repeat(
-    lessons: list[Lesson], runs: int, guests: int, new_lab: Callable[[], Lab], say: Callable[[Run], None]
+    lessons: Sequence[Lesson], runs: int, guests: int, new_lab: Callable[[], Lab], say: Callable[[Run], None]
 ) -> list[Run]:
     """Run each reference `runs` times, `guests` side by side; a fault of the lab is a failure like any other."""
     jobs = [lesson for _ in range(runs) for lesson in lessons]

@@ -93,11 +93,11 @@ def _mark(decorator: ast.expr) -> pytest.Mark | None:
         arguments, keywords = _arguments(call)
         with warnings.catch_warnings(action="ignore"):
             made: pytest.MarkDecorator = getattr(pytest.mark, name)
+        if name == "filterwarnings":  # pytest would import the category's module here
+            return made.mark
+        return made.with_args(*arguments, **keywords).mark
     except (Exception, pytest.fail.Exception):  # whatever is wrong with it is wrong with the learner's file
         return None
-    if name == "filterwarnings":  # pytest would import the category's module here
-        return made.mark
-    return made.with_args(*arguments, **keywords).mark
 
 
 def _arguments(call: ast.Call) -> tuple[list[Any], dict[str, Any]]:

@@ -179,8 +179,8 @@ def _collected(tests: tuple[str, ...], progress: Progress) -> None:
     _expect(progress.left is None and len(tests) <= CASES_MAX, f"{len(tests)} tests")
     _expect(len(set(tests)) == len(tests), "a test twice")
     for nodeid in tests:
-        asked = nodeid in request.wanted if request.wanted else function_of(nodeid) in request.functions
-        _expect(asked or function_of(nodeid) in request.wanted, f"a test {nodeid}")
+        asked = request.wanted or request.functions
+        _expect(nodeid in asked or function_of(nodeid) in asked, f"a test {nodeid}")
     progress.left = list(tests)
 
 

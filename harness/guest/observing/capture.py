@@ -37,11 +37,10 @@ class Capture:
         BPF.__init__ = self._beginning(BPF.__init__)  # type: ignore[method-assign]
         lib.bcc_func_load = self._loading(lib.bcc_func_load)
 
-    def about(self, error: BaseException) -> tuple[Gathered | None, Symbols | None]:
+    def about(self, error: BaseException, message: str) -> tuple[Gathered | None, Symbols | None]:
         """What is known of `error`, if it is a failure of BCC's; costs another compile, once for each failure."""
         if type(error) is not Exception:
             return None, None
-        message = str(error)
         if not message.startswith(REFUSALS):
             from harness.guest.observing import symbols
 

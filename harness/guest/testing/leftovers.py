@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.guest.observing import kernel
+from harness.guest.testing.guard import ours
 
 
 class Leftovers:
@@ -20,7 +21,8 @@ class Leftovers:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
-        self._before.setdefault(item.path, kernel.remains())
+        with ours():
+            self._before.setdefault(item.path, kernel.remains())
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -29,6 +31,7 @@ class Leftovers:
         if nextitem is not None and nextitem.path == item.path:
             return
         gc.collect()
-        left = kernel.remains() - self._before[item.path]
+        with ours():
+            left = kernel.remains() - self._before[item.path]
         if left:
             pytest.fail("left in the kernel: " + ", ".join(sorted(left)), pytrace=False)

@@ -12,8 +12,10 @@ import pytest
 
 from harness.guest.observing import activity, objects
 from harness.guest.testing.given import FACTS
+from harness.guest.testing.guard import ours
 from harness.guest.testing.trace import Trace
 from harness.guest.testing.workload import Workload
+from harness.protocol.facts import Facts
 
 NOTHING = re.compile(
     r"assert (0|\[\]|\{\}|set\(\)|frozenset\(\)|Counter\(\)|None|False|b?''|\(\)) ?(==|in|$)"
@@ -32,8 +34,9 @@ class NoEvents:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         """From here on the runs are this test's."""
-        self._runs = objects.runs(os.getpid())
-        Workload.pids.clear()
+        with ours():
+            self._runs = objects.runs(os.getpid())
+            Workload.pids.clear()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -42,13 +45,14 @@ class NoEvents:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Before the fixtures close: what is attached is attached still."""
         report = yield
-        if call.when == "call" and call.excinfo is not None and NOTHING.search(str(call.excinfo.value)):
+        facts: Facts = getattr(report, FACTS)
+        if call.when == "call" and call.excinfo is not None and NOTHING.search(facts.message):
             values = getattr(item, "funcargs", {}).values()
             if any(_holds_bpf(value) for value in values):
                 found = activity.of_process(os.getpid(), self._runs, frozenset(Workload.pids))
                 traces = [value for value in values if isinstance(value, Trace)]
                 found = replace(found, trace_lines=traces[0].seen if traces else None)
-                setattr(report, FACTS, replace(getattr(report, FACTS), activity=found))
+                setattr(report, FACTS, replace(facts, activity=found))
         return report
 
 

@@ -12,6 +12,7 @@ from _pytest._io.saferepr import saferepr_unlimited
 from harness.guest.observing.capture import Capture
 from harness.guest.testing.fixtures import eventually, kernel, loader, native, rng, trace, workload  # noqa: F401 - fixtures for the tests
 from harness.guest.testing.given import FACTS, RUN
+from harness.guest.testing.guard import Fault
 from harness.guest.testing.leftovers import Leftovers
 from harness.guest.testing.no_events import NoEvents
 from harness.protocol import steps
@@ -74,10 +75,12 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Attach the facts that the host's verdict is made of."""
+    if call.excinfo is not None and isinstance(call.excinfo.value, Fault):
+        raise call.excinfo.value  # pytest's internal error, which is reported as such
     report = yield
     facts = _of_exception(call.excinfo)
     if report.failed and call.excinfo is not None:
-        gathered, symbols = item.config.stash[CAPTURE].about(call.excinfo.value)
+        gathered, symbols = item.config.stash[CAPTURE].about(call.excinfo.value, facts.message)
         facts = replace(facts, gathered=gathered, symbols=symbols)
     setattr(report, FACTS, facts)
     if report.failed and item.path.name != LEARNERS_TEST:

@@ -6,6 +6,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from harness.lab.image.architecture import ARCHITECTURE
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -14,8 +16,8 @@ class Recipe:
     suite: str = "trixie"
     packages: tuple[str, ...] = (
         # a kernel whose headers match
-        "linux-image-cloud-amd64",
-        "linux-headers-cloud-amd64",
+        f"linux-image-cloud-{ARCHITECTURE.debian}",
+        f"linux-headers-cloud-{ARCHITECTURE.debian}",
         # BCC, and what lesson 08's command line uses
         "python3-bpfcc",
         "python3-typer",
@@ -73,6 +75,7 @@ def mmdebstrap_argv(recipe: Recipe, target: str) -> list[str]:
         "mmdebstrap",
         "--mode=chrootless",
         "--variant=extract",
+        f"--architectures={ARCHITECTURE.debian}",
         *(f"--dpkgopt=path-exclude={path}" for path in recipe.excludes),
         f"--include={','.join(recipe.packages)}",
         recipe.suite,
