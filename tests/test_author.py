@@ -184,6 +184,24 @@ def test_a_mutant_that_is_not_killed_so_is_a_finding(found, lab, why):
     assert why in finding.detail
 
 
+def test_a_mutant_may_name_one_case_of_a_test(lesson, found):
+    lesson.mutants.write_text(MUTANT.format(find="23", killed_by="test_act[1]"))
+    case = f"{NODE}[1]"
+    lab = Lab(solution=replace(passed(), nodeid=case), mutant=replace(said_no(), nodeid=case))
+    assert beginning(found(lab), "mutant off-by-one").ok
+    assert [wanted for kind, wanted, _ in lab.runs if kind == "mutant"] == [(case,)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok"), [(said_no(), True), (replace(said_no(), when="setup"), False), (NOT_RUN, False)]
+)
+def test_a_c_stub_loads_where_its_tests_ran(lesson, monkeypatch, answer, ok):
+    lesson.folder("solutions").joinpath("small.bpf.c").write_text("int x;\n")
+    lesson = catalog.load(lesson.folder())
+    monkeypatch.setattr(outcome, "run", lambda lab, request: Results(request, {NODE: answer}))
+    assert proving._c_stub(lesson, None).ok is ok
+
+
 def test_a_mutant_whose_test_does_not_exist_is_a_finding(lesson, found):
     lesson.mutants.write_text(MUTANT.format(find="23", killed_by="test_nobody"))
     finding = beginning(found(Lab()), "mutant off-by-one")

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from labs import FakeLab
 from rich.console import Console
 from test_commands import ROOT, workbook
 
@@ -14,6 +15,7 @@ from harness.guest.observing import objects
 from harness.guest.testing.cost import Measure
 from harness.learner import compare
 from harness.protocol.facts import Map, Measured, Program
+from harness.protocol.messages import Collected, Exited
 from harness.run.outcome import StepResult
 from harness.run.verdict import Verdict
 
@@ -72,6 +74,14 @@ def test_it_is_done_when_both_sides_are():
     assert compare.done([side(), side()])
     assert not compare.done([side("todo"), side()])
     assert not compare.done([replace(side(), unreadable="SyntaxError"), side()])
+
+
+def test_a_specification_that_lost_its_tests_is_not_done(answered):
+    (answered / "lessons" / LESSON.name / LESSON.tests.name).write_text("")
+    lab = FakeLab(Collected(tests=()), Exited(status=0))
+    both = compare.compare(lab, load(answered / "lessons" / LESSON.name), 23, lambda _: None)
+    assert [one.verdict.kind for one in both[0].steps][:1] == ["not run"]
+    assert not compare.done(both)
 
 
 def test_programs_whose_names_the_kernel_cuts_alike_are_told_apart(monkeypatch):

@@ -4,12 +4,14 @@ import io
 import json
 
 import pytest
+from labs import FakeLab, small
 from rich.console import Console
 from test_commands import workbook
 
 from harness.course import catalog
 from harness.course.mutants import Mutant
 from harness.learner import judge as judging
+from harness.protocol.messages import Collected, Collecting, Exited, Uncollectable
 from harness.run import outcome
 from harness.run.verdict import Verdict
 
@@ -96,6 +98,25 @@ def test_a_test_that_does_not_catch_its_mutant_is_not_good_enough(judge, text, w
     step = json.loads(seen.stdout)["steps"][0]
     assert (seen.returncode, step["catches"]) == (1, False)
     assert why in step["why_not"]
+
+
+def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
+    course.write("lesson.toml", TOML)
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    (course.root / "tests/mutants").mkdir(parents=True)
+    (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
+    lesson = small(course)
+    file = f"lessons/90-small/{judging.LEARNERS_TEST}"
+    error = Uncollectable(file=file, text="SyntaxError: '(' was never closed")
+    lab = FakeLab(Collecting(file=file), error, Collected(tests=()), Exited(status=2))
+    found = judging.judge(lab, lesson, lesson.steps[0], b"def test_mine(:\n")
+    assert (found.passes, found.why_not) == (False, "SyntaxError: '(' was never closed")
+
+
+def test_an_unreadable_test_is_no_broken_one(course):
+    mutant = Mutant("m", (), "counts one too few", "test_act")
+    results = outcome.Results(tests={"a": outcome.TestResult("a", None)}, unreadable="ImportError: act")
+    assert judging._why_not(results, mutant) == "on a wrong answer it cannot be read: ImportError: act"
 
 
 @pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 of later steps"]), (9, ["far", "farther"])])
