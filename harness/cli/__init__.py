@@ -33,6 +33,9 @@ def fail(error: WorkbookError) -> NoReturn:
     if console := getattr(error, "console", ""):
         note("Last lines of the guest's console:")
         note(console, style="dim")
+    if trace := getattr(error, "traceback", ""):
+        note(trace, style="dim")
+        note("This is a fault of the workbook, not of your code.", style="magenta")
     if error.remedy:
         note(f"next: {error.remedy}")
     sys.exit(error.exit_code)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ from harness.learner import artefacts
 from harness.protocol.messages import Exited, Resize, Signal, Spawn
 
 READ_SIZE = 1 << 16
+CTRL_C = b"\x03"
+GIVE_UP_TIMES, GIVE_UP_S = 3, 2.0
+"""So many Ctrl-C within so many seconds end the guest: a program there can ignore the first ones."""
 
 
 def run(
@@ -41,8 +45,9 @@ def run(
                     env=_environment(), folders=(artefacts.GUEST_FOLDER,),
                 )
             )  # fmt: skip
-            with _terminal(guest, on_terminal):
-                status = _relay(guest)
+            patience = Patience()
+            with _terminal(guest, on_terminal, patience):
+                status = _relay(guest, patience)
             if bring is not None:
                 for path in artefacts.fetch(guest, bring):
                     print(f"brought back: {path}", file=sys.stderr)
@@ -57,11 +62,26 @@ def _environment() -> dict[str, str]:
     return {"TERM": "dumb", "PYTHONUNBUFFERED": "1", artefacts.VARIABLE: artefacts.GUEST_FOLDER} | passed_on
 
 
+class Patience:
+    """Counts Ctrl-C; KeyboardInterrupt when there were many in a short time."""
+
+    def __init__(self) -> None:
+        self._pressed: list[float] = []
+
+    def press(self, times: int = 1) -> None:
+        """Ctrl-C was typed so many times just now."""
+        now = time.monotonic()
+        self._pressed = [one for one in self._pressed if now - one < GIVE_UP_S] + [now] * times
+        if len(self._pressed) >= GIVE_UP_TIMES:
+            raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def _terminal(guest: Guest, on_terminal: bool) -> Iterator[None]:
+def _terminal(guest: Guest, on_terminal: bool, patience: Patience) -> Iterator[None]:
     """In a terminal, keys go to the guest as they are; elsewhere an interrupt goes there as a signal."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        patience.press()
         guest.channel.request(Signal(number=int(signal.SIGINT)))
 
     def resize(number: int, frame: FrameType | None) -> None:
@@ -83,12 +103,13 @@ def _terminal(guest: Guest, on_terminal: bool) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _relay(guest: Guest) -> int:
+def _relay(guest: Guest, patience: Patience) -> int:
     """Pass on what is typed and what is printed, as it is, until the command ends: its exit status."""
     channel, stdin = guest.channel, sys.stdin.fileno()
 
     def typed() -> None:
         data = os.read(stdin, READ_SIZE)
+        patience.press(data.count(CTRL_C))
         channel.enter(data)
         if not data:
             channel.no_longer(stdin)
