@@ -44,11 +44,14 @@ NODE = "lessons/91-small/test_small.py::test_act"
 
 
 def passed(printed=""):
-    return outcome.TestResult(NODE, 1, printed=printed)
+    return outcome.TestResult(NODE, 1, Verdict("done"), printed=printed)
 
 
 def said_no(exception="AssertionError"):
     return outcome.TestResult(NODE, 1, Verdict("red"), exception)
+
+
+NOT_RUN = outcome.TestResult(NODE, 1)
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Lab:
     runs: list = field(default_factory=list)
     deadlines = Deadlines(1)
 
-    def run(self, lab, lesson, request, progress=None, until=lambda _: False):
+    def run(self, lab, request, progress=None, until=lambda _: False):
         """What outcome.run would say."""
         loader = request.files[request.code / "loader.py"].decode()
         if request.tests[0].parent.name == "oracles":
@@ -72,12 +75,12 @@ class Lab:
             alone = [path.name for path in request.tests] == ["test_mine.py"] and "22" not in loader
             kind = "mine" if alone else "mutant" if "22" in loader else "solution" if "return 23" in loader else "stub"
         answer = getattr(self, kind)
-        self.runs.append((kind, request.wanted, answer is not None and until(answer)))
+        wanted = request.message(self.deadlines).wanted
+        self.runs.append((kind, wanted, answer is not None and until(answer)))
         if answer is None:
             raise GuestLost("the guest is gone")
-        return Results(
-            {answer.nodeid: answer} | ({MINE: replace(self.mine, nodeid=MINE)} if kind == "solution" else {})
-        )
+        mine = {MINE: replace(self.mine, nodeid=MINE)} if kind == "solution" else {}
+        return Results(request, {answer.nodeid: answer} | mine)
 
 
 @pytest.fixture
@@ -147,9 +150,9 @@ def test_earlier_steps_stand_by_with_one_test_each(found, monkeypatch, lesson):
     tests = {f"{NODE}_{name}": replace(passed(), nodeid=f"{NODE}_{name}", step=step) for name, step in names.items()}
     asked = []
 
-    def run(lab, lesson, request, until=None):
-        asked.append(request.wanted)
-        return Results(tests)
+    def run(lab, request, until=None):
+        asked.append(request.message(Lab.deadlines).wanted)
+        return Results(request, tests)
 
     lab = Lab()
     monkeypatch.setattr(lab, "run", run)
@@ -161,7 +164,7 @@ def test_tests_stand_in_the_order_of_their_steps(lesson, found, monkeypatch):
     later, sooner = (replace(passed(), nodeid=f"{NODE}_{step}", step=step) for step in (2, 1))
     for tests, ok in (([later, sooner], False), ([sooner, later], True)):
         lab = Lab()
-        monkeypatch.setattr(lab, "run", lambda *_, tests=tests, **__: Results({t.nodeid: t for t in tests}))
+        monkeypatch.setattr(lab, "run", lambda *_, tests=tests, **__: Results(tests={t.nodeid: t for t in tests}))
         assert beginning(found(lab), "solution green").ok is ok
 
 
@@ -170,13 +173,33 @@ def test_tests_stand_in_the_order_of_their_steps(lesson, found, monkeypatch):
     [
         (Lab(mutant=passed()), "survived: the test passed"),
         (Lab(mutant=said_no("TypeError")), "survived: test_act: red"),
+        (Lab(mutant=NOT_RUN), "survived: test_act: not run"),
         (Lab(solution=said_no()), "the test is not green on the reference"),
+        (Lab(solution=NOT_RUN), "the test is not green on the reference"),
     ],
 )
 def test_a_mutant_that_is_not_killed_so_is_a_finding(found, lab, why):
     finding = beginning(found(lab), "mutant off-by-one")
     assert not finding.ok
     assert why in finding.detail
+
+
+def test_a_mutant_may_name_one_case_of_a_test(lesson, found):
+    lesson.mutants.write_text(MUTANT.format(find="23", killed_by="test_act[1]"))
+    case = f"{NODE}[1]"
+    lab = Lab(solution=replace(passed(), nodeid=case), mutant=replace(said_no(), nodeid=case))
+    assert beginning(found(lab), "mutant off-by-one").ok
+    assert [wanted for kind, wanted, _ in lab.runs if kind == "mutant"] == [(case,)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok"), [(said_no(), True), (replace(said_no(), when="setup"), False), (NOT_RUN, False)]
+)
+def test_a_c_stub_loads_where_its_tests_ran(lesson, monkeypatch, answer, ok):
+    lesson.folder("solutions").joinpath("small.bpf.c").write_text("int x;\n")
+    lesson = catalog.load(lesson.folder())
+    monkeypatch.setattr(outcome, "run", lambda lab, request: Results(request, {NODE: answer}))
+    assert proving._c_stub(lesson, None).ok is ok
 
 
 def test_a_mutant_whose_test_does_not_exist_is_a_finding(lesson, found):

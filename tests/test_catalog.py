@@ -7,6 +7,7 @@ import pytest
 from harness.course import catalog, mutants, stubs
 from harness.course.catalog import Course
 from harness.errors import UsageError
+from harness.learner import hints
 
 TOML = """\
 title = "Small"
@@ -84,7 +85,7 @@ def test_an_odd_file_of_the_learner_is_named(folder, make):
     (folder / "loader.py").write_text("")
     make(folder / "loader.py")
     with pytest.raises(UsageError, match=r"loader\.py is a"):
-        stubs.open_holes(catalog.load(folder), folder)
+        hints.open_step(catalog.load(folder))
 
 
 @pytest.mark.parametrize(

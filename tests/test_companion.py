@@ -19,8 +19,11 @@ from rich.console import Console
 from harness.course import catalog, stubs
 from harness.errors import UsageError
 from harness.learner import difference, hints, progress, reset, verify
-from harness.run import outcome, verdict
+from harness.protocol.facts import Facts
+from harness.protocol.messages import Reported
+from harness.run import outcome, request, verdict
 from harness.run.outcome import StepResult
+from harness.run.steps import at_the_step_reached
 from harness.run.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,6 +85,10 @@ def seen(lesson, *verdicts):
     ]
 
 
+def holes(lesson):
+    return set(request.of_lesson(lesson, "lessons").holes)
+
+
 def fill(lesson, *numbers):
     text = mine(lesson).decode()
     for number in numbers:
@@ -92,7 +99,7 @@ def fill(lesson, *numbers):
 def test_a_refused_program_is_shown_at_the_step_that_was_reached_and_so_are_its_hints(lesson):
     fill(lesson, 1, 2)
     progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00")
-    steps = verify.at_the_step_reached(lesson, seen(lesson, BROKEN, BROKEN), 1)
+    steps = at_the_step_reached(seen(lesson, BROKEN, BROKEN), holes(lesson), 1)
     assert [(one.verdict.kind, one.verdict.place) for one in steps] == [("blocked", ""), ("broken", BROKEN.place)]
     view = verify.View(lesson, steps)
     assert (view.open.step.number, view.exit_code) == (2, 1)
@@ -121,7 +128,7 @@ def test_a_refused_program_is_shown_at_the_step_that_was_reached_and_so_are_its_
 )
 def test_steps_stay_as_they_are_seen_where_nothing_says_that_they_were_done(lesson, filled, reached, verdicts, kinds):
     fill(lesson, *filled)
-    steps = verify.at_the_step_reached(lesson, seen(lesson, *verdicts), reached)
+    steps = at_the_step_reached(seen(lesson, *verdicts), holes(lesson), reached)
     assert [one.verdict.kind for one in steps] == kinds
 
 
@@ -131,7 +138,6 @@ def test_an_own_test_that_was_done_before_does_not_hide_a_refused_program_behind
     longer = dataclasses.replace(lesson, steps=tuple(steps))
     fill(longer, 1, 2)
     progress.note_check(longer, "todo", 3, "2026-01-01T00:00:00")
-    monkeypatch.setattr(verify, "request", lambda *_: None)
     monkeypatch.setattr(outcome, "run", lambda *_: outcome.Results())
     monkeypatch.setattr(outcome, "by_step", lambda *_: seen(longer, BROKEN, PASSED, BROKEN, BROKEN))
     view = verify.verify(None, longer, "lessons", lambda _: None, 23)
@@ -140,8 +146,11 @@ def test_an_own_test_that_was_done_before_does_not_hide_a_refused_program_behind
 
 
 def test_pytests_advice_to_its_own_user_is_not_told_to_who_has_typed_verify(lesson):
-    told = {"message": "assert [1] == [2]\n  \n  At index 0 diff: 1 != 2\n  Use -v to get more diff"}
-    found = verdict.of("failed", told, lesson, lesson.folder())
+    (lesson.folder() / "test_small.py").write_text("def test_one(loader): assert [1] == [2]\n")
+    (nodeid,) = (asked := request.of_lesson(lesson, "lessons")).functions
+    told = Facts(message="assert [1] == [2]\n  \n  At index 0 diff: 1 != 2\n  Use -v to get more diff")
+    report = Reported(nodeid=nodeid, when="call", outcome="failed", duration=0, facts=told)
+    found = verdict.of(report, asked)
     assert found.text == "assert [1] == [2]\n  \n  At index 0 diff: 1 != 2"
 
 

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from labs import FakeLab
 from rich.console import Console
 from test_commands import ROOT, workbook
 
@@ -13,6 +14,8 @@ from harness.course.catalog import load
 from harness.guest.observing import objects
 from harness.guest.testing.cost import Measure
 from harness.learner import compare
+from harness.protocol.facts import Map, Measured, Program
+from harness.protocol.messages import Collected, Exited
 from harness.run.outcome import StepResult
 from harness.run.verdict import Verdict
 
@@ -21,8 +24,10 @@ COST = compare.Cost("hello_kprobe", 23, 141, 31, 40, 8192, 46, 46_000)
 
 
 def program(number, **changes):
-    found = {"id": number, "name": "hello", "xlated": 184, "jited": 141, "verified": 31, "stack": 40, "maps": [3]}
-    return found | {"runs": 23, "run_ns": 23_000} | changes
+    known = Program(
+        id=number, name="hello", type=2, runs=23, run_ns=23_000, maps=(3,), xlated=184, jited=141, verified=31, stack=40
+    )
+    return replace(known, **changes)
 
 
 def side(kind="done", costs=(COST,), lost=0):
@@ -40,7 +45,7 @@ def row(lines, title):
 
 
 def measured(*programs):
-    return {"programs": list(programs), "maps": [{"id": 3, "bytes": 4096}], "lost": 0}
+    return Measured(programs=programs, maps=(Map(id=3, bytes=4096),), lost=0)
 
 
 def test_the_last_look_at_a_program_counts_and_loads_of_one_name_are_added():
@@ -71,10 +76,18 @@ def test_it_is_done_when_both_sides_are():
     assert not compare.done([replace(side(), unreadable="SyntaxError"), side()])
 
 
+def test_a_specification_that_lost_its_tests_is_not_done(answered):
+    (answered / "lessons" / LESSON.name / LESSON.tests.name).write_text("")
+    lab = FakeLab(Collected(tests=()), Exited(status=0))
+    both = compare.compare(lab, load(answered / "lessons" / LESSON.name), 23, lambda _: None)
+    assert [one.verdict.kind for one in both[0].steps][:1] == ["not run"]
+    assert not compare.done(both)
+
+
 def test_programs_whose_names_the_kernel_cuts_alike_are_told_apart(monkeypatch):
     measure, ids = Measure(), {5: 11, 6: 12}
     monkeypatch.setattr(objects, "fdinfo", lambda pid, fd: {"prog_id": str(ids[fd])})
-    cut = objects.Program(11, "sched__sched_pr", 5, 0, 0, (), 8, 8, 1)
+    cut = Program(id=11, name="sched__sched_pr", type=5, xlated=8, jited=8, verified=1)
     monkeypatch.setattr(objects, "programs", lambda pid: [cut, replace(cut, id=12)])
     monkeypatch.setattr(objects, "maps", lambda numbers: [])
 
@@ -84,7 +97,7 @@ def test_programs_whose_names_the_kernel_cuts_alike_are_told_apart(monkeypatch):
 
     for name in (b"tracepoint__sched__sched_process_exec", b"tracepoint__sched__sched_process_exit"):
         measure._loading(load)(None, 5, name, *[0] * 9)
-    told = [(one["name"], one["stack"]) for one in measure.numbers()["programs"]]
+    told = [(one.name, one.stack) for one in measure.numbers().programs]
     assert told == [("tracepoint__sched__sched_process_exec", 24), ("tracepoint__sched__sched_process_exit", 32)]
 
 

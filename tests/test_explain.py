@@ -3,17 +3,22 @@
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.course import catalog
 from harness.explain import lines, registers, show, verifier
-from harness.explain.evidence import Evidence, of_data, of_log
+from harness.explain.evidence import Evidence, of_gathered, of_log
 from harness.explain.explanation import explain
 from harness.explain.rules import rules
 from harness.guest.observing.gather import take_apart
+from harness.protocol.codec import build
+from harness.protocol.facts import Facts, Gathered
+from harness.protocol.messages import Reported
 from harness.run import verdict
+from harness.run.request import of_lesson
 
 TESTS = Path(__file__).resolve().parent
 LOGS = tomllib.loads((TESTS / "explain" / "corpus.toml").read_text())["log"]
@@ -43,10 +48,15 @@ processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
 """
 
 
+def gathered(name):
+    """What was gathered in the lab of a program."""
+    return build(Gathered, json.loads((TESTS / "evidence" / f"{name}.json").read_text()))
+
+
 def recorded(name):
     """The explanation of a program whose evidence was recorded in the lab."""
-    data = json.loads((TESTS / "evidence" / f"{name}.json").read_text())
-    return explain(of_data(data, {Path(data["path"]): data["source"]}))
+    found = gathered(name)
+    return explain(of_gathered(found, {Path(found.path): found.source}))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +115,7 @@ def test_a_field_taken_the_wrong_way():
 def test_a_tracepoints_context_is_called_args(macro, advice):
     own = f"{macro}\n{{\n    events.perf_submit(ctx, 0, 0);\n}}\n"
     said = "/virtual/main.c:3:24: error: use of undeclared identifier 'ctx'\n"
-    found = explain(Evidence("compile", said, Path("a.py"), Path("a.bpf.c"), own))
+    found = explain(Evidence(stage="compile", text=said, file=Path("a.py"), path=Path("a.bpf.c"), own=own))
     assert found.advice.startswith(advice)
 
 
@@ -248,44 +258,45 @@ def test_a_missing_field_of_a_tracepoint_is_at_its_use():
     own = (TESTS / "explain" / "opened_files.bpf.c").read_text()
     log = (TESTS / "explain" / "logs" / "r12.log").read_text()
     path = Path("/lesson/opened_files.bpf.c")
-    data = {"file": str(path), "stage": "compile", "status": 1, "text": log, "source": own}
-    found = explain(of_data(data, {path: own}))
+    found = explain(of_gathered(Gathered(file=str(path), stage="compile", status=1, text=log, source=own), {path: own}))
     assert (found.rule, found.line, found.column) == ("unknown-field", 15, 67)
 
 
 @pytest.fixture
 def lesson(course):
     """The small lesson, with a program that the kernel refuses."""
-    data = json.loads((TESTS / "evidence" / "unchecked.json").read_text())
-    course.write("small.bpf.c", data["source"])
+    course.write("small.bpf.c", gathered("unchecked").source)
+    course.write("test_small.py", "import pytest\n@pytest.mark.step(1)\ndef test_act(loader): pass\n")
     return catalog.load(course.root / "lessons" / "90-small")
 
 
-def refusal(lesson, **changed):
-    """What the guest says of a test that failed because the program of `lesson` was refused."""
-    data = json.loads((TESTS / "evidence" / "unchecked.json").read_text())
+def refused(lesson, printed="", **changed):
+    """The verdict on a test that failed because the program of `lesson` was refused."""
     path = str(lesson.folder() / "small.bpf.c")
-    evidence = data | {"file": path, "path": path} | changed
-    return {"step": 1, "exception": "Exception", "message": data["message"], "frames": [], "evidence": evidence}
+    found = replace(gathered("unchecked"), file=path, path=path, **changed)
+    (nodeid,) = (request := of_lesson(lesson, "lessons")).functions
+    facts = Facts(exception="Exception", message=found.message, gathered=found)
+    report = Reported(nodeid=nodeid, when="call", outcome="failed", duration=0, facts=facts)
+    return verdict.of(report, request, printed)
 
 
 def test_the_verdict_on_a_refused_program_is_at_its_line(lesson):
-    found = verdict.of("failed", refusal(lesson), lesson, lesson.folder())
+    found = refused(lesson)
     assert (found.kind, found.place) == ("broken", "lessons/90-small/small.bpf.c:11")
     assert found.text.startswith("This uses a pointer that may be NULL")
     assert "processed 7 insns" in found.log
 
 
 def test_a_failure_that_did_not_come_again_is_explained_from_what_was_printed(lesson):
-    printed = json.loads((TESTS / "evidence" / "unchecked.json").read_text())["text"]
-    found = verdict.of("failed", refusal(lesson, status=0), lesson, lesson.folder(), printed)
+    found = refused(lesson, gathered("unchecked").text, status=0)
     assert (found.kind, found.place) == ("broken", "lessons/90-small/small.bpf.c:11")
 
 
 def test_a_process_that_the_compiler_ended_is_the_programs_fault(lesson):
     printed = "error: /virtual/main.c:0:0: in function on_sync i32 (ptr): Looks like the BPF stack limit is exceeded.\n"
-    assert verdict.of_death("the code ended its own process", lesson, lesson.folder(), printed).kind == "broken"
-    assert verdict.of_death("the code ended its own process", lesson, lesson.folder(), "").kind == "red"
+    request = of_lesson(lesson, "lessons")
+    assert verdict.of_death("the code ended its own process", request, printed).kind == "broken"
+    assert verdict.of_death("the code ended its own process", request, "").kind == "red"
 
 
 @pytest.mark.parametrize(
@@ -294,6 +305,6 @@ def test_a_process_that_the_compiler_ended_is_the_programs_fault(lesson):
 )
 def test_what_a_script_says_of_its_arguments_is_shown_in_its_own_words(words, kind):
     text = f"usage: tool.py [-h] view\ntool.py: error: {words}\n"
-    data = {"file": "/t/tool.py", "stage": "run", "status": 1, "text": text, "exception": "SystemExit", "message": "2"}
-    found = explain(of_data(data, {}))
+    said = Gathered(file="/t/tool.py", stage="run", status=1, text=text, exception="SystemExit", message="2")
+    found = explain(of_gathered(said, {Path("/t/tool.py"): ""}))
     assert (found.kind, found.message) == (kind, f"tool.py: error: {words}")

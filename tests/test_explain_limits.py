@@ -5,16 +5,18 @@ import json
 import random
 import re
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from harness.explain import limits, lines, names, registers, stack, verifier
-from harness.explain.evidence import Evidence, of_data, of_log, stage_of
+from harness.explain.evidence import Evidence, of_gathered, of_log, stage_of
 from harness.explain.explanation import explain
 from harness.explain.finding import bounded, find
 from harness.explain.rules import rules
+from harness.protocol.codec import build
+from harness.protocol.facts import Gathered, Symbols
 
 ANSWER_S = 2
 """Seconds of processor time that an answer may take, on a slow machine too."""
@@ -38,12 +40,12 @@ def soon(limit_s=ANSWER_S):
 
 
 def compiled(said, own="", rewritten=""):
-    return Evidence("compile", said, C, C, own, rewritten)
+    return Evidence(stage="compile", text=said, file=C, path=C, own=own, rewritten=rewritten)
 
 
 def refused(said, **more):
     text = REFUSED.format(said)
-    return Evidence("load", text, C, C, log=text, **more)
+    return Evidence(stage="load", text=text, file=C, path=C, log=text, **more)
 
 
 def peeled(size):
@@ -126,7 +128,7 @@ def test_a_long_message_is_explained_soon(rule):
 def test_a_long_line_is_explained_soon(text, own):
     with soon():
         evidence = of_log(text)
-        explain(Evidence(evidence.stage, text, C, C, own, own, evidence.log))
+        explain(replace(evidence, file=C, path=C, own=own, rewritten=own))
 
 
 @pytest.mark.parametrize("filler", FILLERS, ids=ascii)
@@ -210,8 +212,8 @@ def test_a_stack_is_measured_soon():
     with soon():
         stack.largest(limits.source(own), 1)
     with soon():
-        explain(of_data({"file": str(C), "stage": "compile", "status": 1, "source": own,
-                         "text": "error: in function f: stack limit\n"}, {C: own}))  # fmt: skip
+        text = "error: in function f: stack limit\n"
+        explain(of_gathered(Gathered(file=str(C), stage="compile", status=1, source=own, text=text), {C: own}))
 
 
 def test_two_long_texts_are_aligned_soon():
@@ -235,9 +237,9 @@ def test_a_line_is_looked_for_soon():
 
 def test_a_name_is_looked_for_soon():
     name = peeled(90)[0]
-    known = ["".join(random.Random(number).sample(name, 90)) for number in range(5_000)]
+    known = tuple("".join(random.Random(number).sample(name, 90)) for number in range(5_000))
     with soon():
-        names.near(name, Evidence("attach", "", facts={"near": known}), "symbol-not-found")
+        names.near(name, Evidence(stage="attach", text="", symbols=Symbols(near=known)), "symbol-not-found")
 
 
 @pytest.mark.parametrize("rows", [["    x;", "    y;", "    return 0;"], ["    a();", ""]])
@@ -350,15 +352,21 @@ def test_no_mutated_log_raises():
         explain(of_log(text))
         if source.random() < 0.1:
             changed = mutated(own, source)
-            explain(Evidence(stage_of(text), text, C, C, changed, mutated(changed, source), text, program="f"))
+            rewritten = mutated(changed, source)
+            stage = stage_of(text)
+            explain(
+                Evidence(
+                    stage=stage, text=text, file=C, path=C, own=changed, rewritten=rewritten, log=text, program="f"
+                )
+            )
 
 
 def test_no_mutated_evidence_raises():
     source = random.Random(11)
     for path in sorted((HERE / "evidence").glob("*.json")):
-        data = json.loads(path.read_text())
+        found = build(Gathered, json.loads(path.read_text()))
         for _ in range(50):
-            texts = {name: mutated(text, source) for name, text in data.items() if name in TEXTS}
-            own = {Path(data["path"]): texts["source"]}
-            assert find(bounded(of_data(data | texts, own))) is not None
-            explain(of_data(data | texts, own))
+            changed = replace(found, **{name: mutated(getattr(found, name), source) for name in TEXTS})
+            evidence = of_gathered(changed, {Path(changed.path): changed.source})
+            assert find(bounded(evidence)) is not None
+            explain(evidence)

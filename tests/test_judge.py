@@ -4,12 +4,14 @@ import io
 import json
 
 import pytest
+from labs import FakeLab, small
 from rich.console import Console
 from test_commands import workbook
 
 from harness.course import catalog
 from harness.course.mutants import Mutant
 from harness.learner import judge as judging
+from harness.protocol.messages import Collected, Collecting, Exited, Uncollectable
 from harness.run import outcome
 from harness.run.verdict import Verdict
 
@@ -98,6 +100,25 @@ def test_a_test_that_does_not_catch_its_mutant_is_not_good_enough(judge, text, w
     assert why in step["why_not"]
 
 
+def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
+    course.write("lesson.toml", TOML)
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    (course.root / "tests/mutants").mkdir(parents=True)
+    (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
+    lesson = small(course)
+    file = f"lessons/90-small/{judging.LEARNERS_TEST}"
+    error = Uncollectable(file=file, text="SyntaxError: '(' was never closed")
+    lab = FakeLab(Collecting(file=file), error, Collected(tests=()), Exited(status=2))
+    found = judging.judge(lab, lesson, lesson.steps[0], b"def test_mine(:\n")
+    assert (found.passes, found.why_not) == (False, "SyntaxError: '(' was never closed")
+
+
+def test_an_unreadable_test_is_no_broken_one(course):
+    mutant = Mutant("m", (), "counts one too few", "test_act")
+    results = outcome.Results(tests={"a": outcome.TestResult("a", None)}, unreadable="ImportError: act")
+    assert judging._why_not(results, mutant) == "on a wrong answer it cannot be read: ImportError: act"
+
+
 @pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 of later steps"]), (9, ["far", "farther"])])
 def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, told):
     course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\n@pytest.mark.x\ndef test_late(): pass\n")
@@ -113,7 +134,7 @@ def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, 
 
 def test_the_line_at_which_a_test_fails_on_the_reference_is_told_once(course):
     failed = outcome.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
-    found = judging._fails(outcome.Results({"a": failed, "b": failed}))
+    found = judging._fails(outcome.Results(tests={"a": failed, "b": failed}))
     assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", "1 == 2\nlessons/x/test_mine.py:7: 1 == 2")
 
 

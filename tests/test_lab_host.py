@@ -1,6 +1,5 @@
 """`--lab host`: the very path that runs inside the guest, in place; shown inside a guest, a fine host for it."""
 
-import json
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +9,8 @@ import pytest
 from harness.errors import SetupError
 from harness.lab import host, saved
 from harness.lab.virtual import VirtualLab
+from harness.protocol import codec
+from harness.protocol.messages import Features
 from harness.run import payload
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,12 +43,12 @@ def test_the_reference_is_green_on_the_guests_own_kernel():
         with lab.open() as guest:
             guest.put(files)
             environment = f"cd {ROOT} && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={SITE}:{ROOT}"
-            status, out, complaint = guest.run(["sh", "-c", f"{environment} {command}"], timeout_s=300)
+            done = guest.run(["sh", "-c", f"{environment} {command}"], timeout_s=300)
     finally:
         lab.close()
-    assert status == 0, out + complaint
-    assert "lab host" in out
-    assert "test_after_detach_nothing_is_printed PASSED" in out
+    assert done.status == 0, done.out + done.err
+    assert "lab host" in done.out
+    assert "test_after_detach_nothing_is_printed PASSED" in done.out
 
 
 def test_a_host_that_cannot_run_lessons_is_refused_with_the_reason(monkeypatch):
@@ -63,8 +64,8 @@ def test_an_ordinary_user_is_told_why_not(monkeypatch):
 
 
 def test_a_reason_is_told_once(monkeypatch):
-    answers = {"bcc": "no bcc", "compiler": "no module", "btf": "", "ringbuf": "no module"}
-    done = subprocess.CompletedProcess([], 0, json.dumps(answers), "")
+    answers = Features(lacking={"bcc": "no bcc", "compiler": "no module", "btf": "", "ringbuf": "no module"})
+    done = subprocess.CompletedProcess([], 0, codec.dump(answers).decode(), "")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(host.subprocess, "run", lambda *_, **__: done)
     assert host.lacks() == ["no bcc", "no module"]

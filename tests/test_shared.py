@@ -9,12 +9,17 @@ import pytest
 from harness.course import catalog
 from harness.errors import GuestLost
 from harness.lab import saved
+from harness.lab.channel import Channel
 from harness.lab.guest import Deadlines, Guest
-from harness.lab.machine import Channel
 from harness.lab.shared import SharedLab
 from harness.lab.virtual import VirtualLab
-from harness.protocol.frames import Decoder, Kind, encode_json
-from harness.run import outcome, payload
+from harness.protocol import codec
+from harness.protocol.frames import Decoder, Kind, encode
+from harness.protocol.messages import End, Ended, read_request
+from harness.run import outcome
+from harness.run.request import of_lesson
+
+ENDED = encode(Kind.MESSAGE, codec.dump(Ended()))
 
 
 @dataclass
@@ -29,7 +34,7 @@ class Lab:
     def open(self):
         """One more guest; its agent has said already that the first run is ended."""
         ours, theirs = socket.socketpair()
-        theirs.sendall(encode_json(Kind.CONTROL, {"event": "ended"}))
+        theirs.sendall(ENDED)
         self.others.append(theirs)
         self.open_now += 1
         channel = Channel(ours)
@@ -51,17 +56,17 @@ def lab():
 
 def asked(other):
     """What the guest's end was asked for."""
-    return [frame.json()["op"] for frame in Decoder().feed(other.recv(1 << 16))]
+    return [read_request(frame.payload) for frame in Decoder().feed(other.recv(1 << 16))]
 
 
 def test_a_guest_serves_one_run_after_the_other(lab):
     with SharedLab(lab) as shared:
         with shared.open() as first:
             pass
-        assert asked(lab.others[0]) == ["end"]
+        assert asked(lab.others[0]) == [End()]
         with shared.open() as second:
             assert second is first
-            lab.others[0].sendall(encode_json(Kind.CONTROL, {"event": "ended"}))
+            lab.others[0].sendall(ENDED)
     assert (len(lab.others), lab.open_now) == (1, 0)
 
 
@@ -75,7 +80,7 @@ def test_a_run_that_is_not_read_to_its_end_is_ended(lab):
     with SharedLab(lab) as shared:
         with contextlib.closing(run(shared)) as events:
             next(events)
-        assert asked(lab.others[0]) == ["end"]
+        assert asked(lab.others[0]) == [End()]
 
 
 def test_a_lost_guest_is_replaced(lab):
@@ -93,7 +98,7 @@ def test_a_guest_that_does_not_end_a_run_is_lost(lab, monkeypatch):
     with SharedLab(lab) as shared:
         with shared.open():
             pass
-        with pytest.raises(GuestLost, match="'ended'"), shared.open():
+        with pytest.raises(GuestLost, match="Ended"), shared.open():
             pass
         assert lab.open_now == 0
 
@@ -111,9 +116,9 @@ def test_nothing_of_a_run_is_left_in_the_next_ones_process(course):
     with SharedLab(VirtualLab(saved.ensure(print))) as shared:
         for number in ("23", "22", "23"):
             text = f"import subprocess\nsubprocess.Popen(['sleep', '999'])\ndef act(): return {number}\n".encode()
-            request = payload.batch(lesson, "solutions", replaced={path: text}, tests=(lesson.tests,))
-            seen.append(outcome.run(shared, lesson, request).green)
+            request = of_lesson(lesson, "solutions", replaced={path: text}, tests=(lesson.tests,))
+            seen.append(outcome.run(shared, request).green)
         with shared.open() as guest:
-            left = guest.run(["sh", "-c", "grep -l sleep /proc/[0-9]*/comm; true"])[1]
+            left = guest.run(["sh", "-c", "grep -l sleep /proc/[0-9]*/comm; true"]).out
     assert seen == [True, False, True]
     assert left == ""

@@ -1,12 +1,12 @@
 """A program that loads and shows nothing: which of the usual causes it is."""
 
-import copy
 import json
 import re
 import shutil
 import subprocess
 import time
 import typing
+from dataclasses import replace
 
 import pytest
 from test_commands import ROOT, workbook
@@ -14,7 +14,10 @@ from test_commands import ROOT, workbook
 from harness.course.catalog import load
 from harness.explain import causes
 from harness.guest.observing import gather
+from harness.protocol.facts import Activity, Asked, Attachment, Facts, Map, Program
+from harness.protocol.messages import Reported
 from harness.run import verdict
+from harness.run.request import of_lesson
 
 CASES = {
     "a": ("not-attached", "count is loaded and attached to nothing"),
@@ -34,32 +37,22 @@ CASES = {
 k computes for longer than it is watched before it attaches: that is not counted as watching.
 """
 
-PROGRAM = {"id": 7, "name": "count", "type": 2, "runs": 23, "maps": [3]}
-KPROBE = {"program": 7, "kind": "kprobe", "target": "__x64_sys_getppid", "offset": 0}
-COUNTS = {"id": 3, "name": "counts", "type": 1, "entries": 2, "keys": [5, 6], "holds_workload": True}
-WELL = {
-    "counted": True,
-    "programs": [PROGRAM],
-    "attachments": [KPROBE],
-    "maps": [COUNTS],
-    "buffers": {"open": 0, "written": 0, "read": 0},
-    "trace_readers": [],
-    "workload": [],
-}
-RING = {"id": 3, "name": "ring", "type": 27, "read": 0, "written": 640}
-PERF = {"id": 3, "name": "events", "type": 4}
+PROGRAM = Program(id=7, name="count", type=2, runs=23, maps=(3,))
+IDLE = replace(PROGRAM, runs=0)
+KPROBE = Attachment(program=7, kind="kprobe", target="__x64_sys_getppid")
+COUNTS = Map(id=3, name="counts", type=1, entries=2, keys=(5, 6), holds_workload=True)
+WELL = Activity(counted=True, programs=(PROGRAM,), attachments=(KPROBE,), maps=(COUNTS,))
+"""A program that ran, wrote and was read."""
+RING = Map(id=3, name="ring", type=27, written=640)
+PERF = Map(id=3, name="events", type=4)
 
 
 ONLY_ITS_OWN = "    if (bpf_get_current_pid_tgid() >> 32 != 1)\n        return 0;\n    bpf_trace_printk("
 
 
-def facts(**changes):
-    """A program that ran, wrote and was read, but for `changes`."""
-    return copy.deepcopy(WELL) | changes
-
-
 def kind(**changes):
-    found = causes.cause(facts(**changes))
+    """The kind of the cause where all is well but for `changes`."""
+    found = causes.cause(replace(WELL, **changes))
     return found and found.kind
 
 
@@ -86,46 +79,45 @@ def test_a_script_is_looked_at_after_something_has_happened_under_its_probes(mon
 
 
 def test_each_cause_is_told_from_the_facts():
-    idle = [PROGRAM | {"runs": 0}]
-    on_open = [KPROBE | {"target": "__x64_sys_open"}]
-    assert kind(programs=[]) == "not-attached"
-    assert kind(programs=idle, attachments=[]) == "not-attached"
-    assert kind(programs=idle) == "never-hit"
-    assert kind(programs=idle, attachments=on_open, syscalls={"openat": 46}) == "elsewhere"
-    assert kind(maps=[COUNTS | {"entries": 0, "keys": []}]) == "filtered"
-    assert kind(maps=[RING | {"written": 0}]) == "filtered"
-    assert kind(maps=[RING]) == "not-read"
-    assert kind(maps=[PERF]) == "not-read"
-    assert kind(workload=[77], maps=[COUNTS | {"holds_workload": False}]) == "other-key"
+    on_open = (replace(KPROBE, target="__x64_sys_open"),)
+    assert kind(programs=()) == "not-attached"
+    assert kind(programs=(IDLE,), attachments=()) == "not-attached"
+    assert kind(programs=(IDLE,)) == "never-hit"
+    assert kind(programs=(IDLE,), attachments=on_open, syscalls={"openat": 46}) == "elsewhere"
+    assert kind(maps=(replace(COUNTS, entries=0, keys=()),)) == "filtered"
+    assert kind(maps=(replace(RING, written=0),)) == "filtered"
+    assert kind(maps=(RING,)) == "not-read"
+    assert kind(maps=(PERF,)) == "not-read"
+    assert kind(workload=(77,), maps=(replace(COUNTS, holds_workload=False),)) == "other-key"
 
 
 def test_what_was_asked_of_a_map_tells_another_key_from_the_right_one():
-    asked = {"map": 3, "looked_up": [9], "written": [], "walked": False}
-    assert kind(asked=[asked]) == "other-key"
-    assert kind(asked=[asked | {"looked_up": [5, 9]}]) is None
-    assert kind(asked=[asked | {"walked": True}]) is None
+    asked = Asked(map=3, looked_up=(9,))
+    assert kind(asked=(asked,)) == "other-key"
+    assert kind(asked=(replace(asked, looked_up=(5, 9)),)) is None
+    assert kind(asked=(replace(asked, walked=True),)) is None
 
 
 def test_a_kernel_that_counted_no_runs_is_not_taken_for_one_in_which_nothing_ran():
-    assert kind(counted=False, programs=[PROGRAM | {"runs": 0}]) is None
+    assert kind(counted=False, programs=(IDLE,)) is None
 
 
 def test_a_map_that_keeps_what_is_not_over_yet_is_no_filter_where_a_buffer_was_written():
-    inside = {"id": 4, "name": "inside", "type": 1, "entries": 0, "keys": []}
-    entry = PROGRAM | {"id": 8, "name": "entry", "maps": [4]}
-    both = [KPROBE, KPROBE | {"program": 8}]
-    assert kind(programs=[entry, PROGRAM], attachments=both, maps=[inside, RING | {"read": 640}]) is None
+    inside = Map(id=4, name="inside", type=1)
+    entry = replace(PROGRAM, id=8, name="entry", maps=(4,))
+    both = (KPROBE, replace(KPROBE, program=8))
+    assert kind(programs=(entry, PROGRAM), attachments=both, maps=(inside, replace(RING, read=640))) is None
 
 
 def test_a_red_test_that_saw_nothing_says_why():
-    lesson = load(ROOT / "lessons/01-hello-kprobe")
-    told = {"message": "assert 0 == 23", "silent": facts(programs=[PROGRAM | {"runs": 0}])}
-    found = verdict.of("failed", told, lesson, lesson.folder("solutions"))
-    assert (found.kind, verdict.SILENT in found.text) == ("red", True)
+    request = of_lesson(load(ROOT / "lessons/01-hello-kprobe"), "solutions")
+    told = Facts(message="assert 0 == 23", activity=replace(WELL, programs=(IDLE,)))
+    report = Reported(nodeid=next(iter(request.functions)), when="call", outcome="failed", duration=0, facts=told)
+    found = verdict.of(report, request)
+    assert (found.kind, verdict.NO_EVENTS in found.text) == ("red", True)
     assert "count is attached to __x64_sys_getppid, which was not reached once" in found.text
-    assert (
-        verdict.SILENT not in verdict.of("failed", told | {"silent": facts()}, lesson, lesson.folder("solutions")).text
-    )
+    well = verdict.of(replace(report, facts=replace(told, activity=WELL)), request)
+    assert (well.kind, verdict.NO_EVENTS in well.text) == ("red", False)
 
 
 def test_each_cause_is_told_of_in_the_page():
@@ -143,7 +135,7 @@ def test_a_lesson_whose_filter_drops_all_is_told_so(tmp_path):
         (tmp_path / "lessons/01-hello-kprobe" / name).write_text(mine)
     seen = workbook("verify", "01", cwd=tmp_path)
     assert seen.returncode == 1
-    assert f"{verdict.SILENT}hello_kprobe ran 23 times and wrote 0 entries into the trace" in seen.stdout
+    assert f"{verdict.NO_EVENTS}hello_kprobe ran 23 times and wrote 0 entries into the trace" in seen.stdout
 
 
 @pytest.mark.guest

@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 from harness import cli
 from harness.errors import GuestLost
 from harness.lab import saved
+from harness.lab.guest import Completed
 from harness.measure import soak
 
-CLEAN = (0, "[    0.0] Command line: console=ttyS0 quiet panic=-1 oops=panic\n", "")
+CLEAN = Completed(0, "[    0.0] Command line: console=ttyS0 quiet panic=-1 oops=panic\n", "")
 
 
 class Guest:
@@ -68,13 +69,13 @@ def soaked(monkeypatch):
     ],
 )
 def test_a_fault_in_the_kernels_log_is_one_of_the_round(soaked, line):
-    (first, second) = soaked(CLEAN, (0, f"{CLEAN[1]}{line}\n", ""))
+    (first, second) = soaked(CLEAN, Completed(0, f"{CLEAN.out}{line}\n", ""))
     assert (first.number, first.fault) == (1, "")
     assert (second.number, second.fault) == (2, line)
 
 
 def test_a_script_that_fails_is_a_fault_of_the_round(soaked):
-    (only,) = soaked((1, "", "awk: cannot allocate\n"))
+    (only,) = soaked(Completed(1, "", "awk: cannot allocate\n"))
     assert only.fault == "exit status 1: awk: cannot allocate"
 
 

@@ -158,8 +158,8 @@ def _c_stub(lesson: Lesson, lab: Lab) -> Finding:
 
 
 def _does_not_load(test: TestResult) -> bool:
-    """The failure is not a test's own no: the program was refused, or a fixture broke."""
-    return test.verdict.kind in ("broken", "lab") or (test.verdict.kind == "red" and test.when == "setup")
+    """The failure is not a test's own no: the program was refused, a fixture broke, or nothing ran."""
+    return test.verdict.kind in ("broken", "lab", "not run") or (test.verdict.kind == "red" and test.when == "setup")
 
 
 def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Finding:
@@ -211,7 +211,7 @@ def _mutant(lesson: Lesson, mutant: Mutant, reference: Reference, lab: Lab) -> F
         state = "is not green on the reference" if right else "does not exist"
         return Finding(lesson.name, what, False, f"the test {state}")
     request = of_lesson(lesson, "solutions", tests=(lesson.tests,), replaced=mutants.apply(mutant, lesson))
-    alone = request.only(mutant.killed_by)
+    alone = request.restricted(tuple(test.nodeid for test in right))
     wrong = outcome.run(lab, alone, until=lambda test: test.failed_by_assertion)
     killed = any(t.failed_by_assertion for t in wrong.tests.values())
     return Finding(lesson.name, what, killed, "" if killed else f"survived: {failures(wrong) or 'the test passed'}")

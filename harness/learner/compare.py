@@ -76,7 +76,7 @@ def compare(lab: Lab, lesson: Lesson, seed: int, say: Callable[[str], None]) -> 
             if test.verdict.kind == "lab":
                 raise LabError(str(test.verdict))
         measured = [test.measured for test in results.tests.values() if test.measured]
-        steps = [one for one in outcome.by_step(lesson, results) if one.total]
+        steps = [one for one in outcome.by_step(lesson, results) if not one.step.mutant]
         return Side(steps, costs(measured), max((one.lost for one in measured), default=0), results.unreadable)
 
     return run("lessons"), run("solutions")

@@ -36,9 +36,11 @@ WORDS = {
     "todo": "to do",
     "red": "a test is red",
     "broken": "does not compile, load or attach",
+    "not run": "a test did not run",
+    "skipped": "a test was skipped",
     "lab": "the lab failed, not the code",
 }
-MARKS = {"done": "✔", "todo": "○", "red": "✘", "broken": "✘", "lab": "!"}
+MARKS = {"done": "✔", "todo": "○", "red": "✘", "broken": "✘", "not run": "?", "skipped": "-", "lab": "!"}
 
 
 @dataclass(frozen=True)

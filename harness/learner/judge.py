@@ -115,11 +115,11 @@ def _fails(results: outcome.Results) -> Judgement:
 
 def _why_not(results: outcome.Results, named: Mutant) -> str:
     """What the test did on the wrong answer in place of failing by its own assertion."""
+    if results.unreadable:
+        return f"on a wrong answer it cannot be read: {results.unreadable}"
     broken = next((test for test in results.tests.values() if not test.done), None)
     if broken:
         return f"on a wrong answer it breaks, where its own assertion should fail: {broken.exception}, {broken.verdict}"
-    if results.unreadable:
-        return f"on a wrong answer it cannot be read: {results.unreadable}"
     return f"it lets a wrong answer pass: {named.misconception}"
 
 

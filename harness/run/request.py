@@ -65,13 +65,6 @@ class Request:
         """The step of a test; KeyError where no such test runs."""
         return self.functions[function_of(nodeid)]
 
-    def only(self, *names: str) -> Request:
-        """Restricted to the test functions of these names in the first test file."""
-        file = self.tests[0].relative_to(self.root)
-        chosen = {f"{file}::{name}" for name in names}
-        functions = {nodeid: step for nodeid, step in self.functions.items() if nodeid in chosen}
-        return replace(self, tests=self.tests[:1], functions=functions)
-
     def restricted(self, wanted: tuple[str, ...]) -> Request:
         """Restricted to these node ids, of functions or of single cases."""
         functions = {function_of(nodeid) for nodeid in wanted}
