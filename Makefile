@@ -76,7 +76,7 @@ quick: environment ## run the project's own tests that need no guest
 	.venv/bin/ruff check -q .
 	.venv/bin/ruff format -q --check .
 	.venv/bin/mypy
-	$(PYTEST) -q -m 'not guest' --timeout=120 tests
+	$(PYTEST) -q -m 'not guest and not long' --timeout=120 -n auto tests
 	$(WORKBOOK) author check --files-only
 
 test: quick lab ## run all of the project's own tests

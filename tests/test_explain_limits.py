@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.explain import limits, lines, names, registers, stack, verifier
+from harness.explain import limits, lines, near, registers, stack, verifier
 from harness.explain.evidence import Evidence, of_gathered, of_log, stage_of
 from harness.explain.explanation import explain
 from harness.explain.finding import bounded, find
@@ -239,7 +239,7 @@ def test_a_name_is_looked_for_soon():
     name = peeled(90)[0]
     known = tuple("".join(random.Random(number).sample(name, 90)) for number in range(5_000))
     with soon():
-        names.near(name, Evidence(stage="attach", text="", symbols=Symbols(near=known)), "symbol-not-found")
+        near.near(name, Evidence(stage="attach", text="", symbols=Symbols(near=known)), "symbol-not-found")
 
 
 @pytest.mark.parametrize("rows", [["    x;", "    y;", "    return 0;"], ["    a();", ""]])

@@ -1,10 +1,15 @@
 """Imports point one way, and the guest's half stands alone."""
 
 import ast
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from harness.course import catalog
+from harness.protocol import names
 
 HARNESS = Path(__file__).resolve().parent.parent / "harness"
 GUEST_MAY = {"pytest", "_pytest", "bcc"}
@@ -126,3 +131,50 @@ def test_there_is_no_circle():
 
     for name in graph:
         visit(name, [])
+
+
+ROOM_ROW = re.compile(r"^\| (`harness/[^|]*`) \| ([^|]*) \|", re.MULTILINE)
+
+
+def test_the_map_of_the_rooms_names_what_is_there():
+    page = (HARNESS.parent / "docs/architecture.md").read_text()
+    rows = {room: words for rooms, words in ROOM_ROW.findall(page) for room in re.findall(r"`(harness/\w+)`", rooms)}
+    there = {f"harness/{path.stem}" for path in HARNESS.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert set(rows) == there - {"harness/__init__"}
+    for room, words in rows.items():
+        if not (HARNESS.parent / room).is_dir():
+            continue
+        for name in re.findall(r"`(\w+)`", words):
+            assert list((HARNESS.parent / room).glob(f"{name}*")), f"{room} has no {name}"
+
+
+def test_the_lab_knows_no_lessons():
+    for path in (HARNESS / "lab").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if hasattr(node, "body") and isinstance(node.body, list):
+                node.body = [one for one in node.body if not is_docstring(one)] or [ast.Pass()]
+        assert not re.search(r"lesson", ast.unparse(tree), re.IGNORECASE), path
+
+
+def is_docstring(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def test_one_loop_receives_from_a_channel():
+    """All others take messages from it: nobody else decodes frames on the host."""
+    host = {name: path for name, path in modules().items() if not name.startswith("harness.guest")}
+    decoding = {
+        name for name, path in host.items() if "Decoder(" in path.read_text() and name != "harness.protocol.frames"
+    }
+    assert decoding == {"harness.lab.channel"}
+
+
+def test_names_are_spelt_alike_in_the_course_and_the_protocol():
+    assert {names.LOADER, names.LEARNERS_TEST} <= set(catalog.EDITED)
+
+
+def test_a_file_name_says_what_it_holds_without_its_folder():
+    seen = Counter(path.name for path in HARNESS.rglob("*.py") if path.name != "__init__.py")
+    again = {name for name, count in seen.items() if count > 1}
+    assert not again

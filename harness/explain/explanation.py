@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.explain import causes, limits, names
+from harness.explain import causes, limits, near
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
 from harness.explain.registers import TYPES
@@ -92,8 +92,8 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
         name = f"{groups['category']}:{groups['event']}"
     clang = groups.get("clang") or _clang_means(finding.message)
     found = {
-        "message": finding.message, "function": "this program", "near": names.near(name, evidence, rule.id),
-        "header": names.header_of(name), "got_words": _kind(groups.get("got", "")),
+        "message": finding.message, "function": "this program", "near": near.near(name, evidence, rule.id),
+        "header": near.header_of(name), "got_words": _kind(groups.get("got", "")),
         "wanted_words": _kinds(groups.get("wanted", "")),
     } | groups  # fmt: skip
     if clang:

@@ -50,7 +50,7 @@ class HostLab:
     def __init__(self) -> None:
         begin = time.monotonic()
         if why := lacks():
-            raise SetupError("this machine's own kernel cannot run the lessons: " + "; ".join(why), remedy="--lab vm")
+            raise SetupError("this machine's own kernel does not serve as a lab: " + "; ".join(why), remedy="--lab vm")
         self.deadlines = Deadlines(time.monotonic() - begin)  # the question holds one compile
 
     def prepare(self) -> None:

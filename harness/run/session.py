@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from harness.errors import GuestLost
 from harness.lab.channel import Deadline, Output, Received
 from harness.lab.guest import Deadlines, Guest, Lab
-from harness.protocol import steps
+from harness.protocol import open_step as opened
 from harness.protocol.messages import (
     Collected,
     Collecting,
@@ -73,7 +73,7 @@ class Progress:
     def failed(self, nodeid: str) -> None:
         """Note the step of a failing test of the specification."""
         if not is_mine(nodeid):
-            self.open_step = steps.first_open([self.request.step_of(nodeid)], self.open_step)
+            self.open_step = opened.first_open([self.request.step_of(nodeid)], self.open_step)
 
 
 def run(lab: Lab, request: Request) -> Generator[Event, None, None]:

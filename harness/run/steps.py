@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from harness.protocol import steps
+from harness.protocol import open_step as opened
 from harness.run.outcome import StepResult
 from harness.run.verdict import Verdict
 
@@ -17,7 +17,7 @@ DONE_BEFORE = Verdict("blocked", text="done before")
 def open_of(results: Sequence[StepResult]) -> StepResult | None:
     """The first step that is not done, rather one that waits for no other; None when all are done."""
     speaking = [one for one in results if one.verdict.kind not in ("done", "blocked")]
-    number = steps.first_open(one.step.number for one in speaking or results if one.verdict.kind != "done")
+    number = opened.first_open(one.step.number for one in speaking or results if one.verdict.kind != "done")
     return next((one for one in results if one.step.number == number), None)
 
 
@@ -29,7 +29,7 @@ def reached(results: Sequence[StepResult]) -> int:
 
 def waiting(result: StepResult, blocking: StepResult) -> StepResult:
     """The step, waiting for another."""
-    return StepResult(result.step, Verdict("blocked", text=steps.blocked_by(blocking.step.number)), 0, result.total)
+    return StepResult(result.step, Verdict("blocked", text=opened.blocked_by(blocking.step.number)), 0, result.total)
 
 
 def at_the_step_reached(results: list[StepResult], holes: Collection[int], before: int) -> list[StepResult]:

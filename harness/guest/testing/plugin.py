@@ -15,7 +15,7 @@ from harness.guest.testing.given import FACTS, RUN
 from harness.guest.testing.guard import Fault
 from harness.guest.testing.leftovers import Leftovers
 from harness.guest.testing.no_events import NoEvents
-from harness.protocol import steps
+from harness.protocol import open_step as opened
 from harness.protocol.facts import Facts, Frame
 from harness.protocol.messages import Run
 from harness.protocol.names import LEARNERS_TEST
@@ -66,8 +66,8 @@ def step_of(item: pytest.Item) -> int | None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what waits for an open step."""
     open_step = item.config.stash[OPEN_STEP]
-    if open_step is not None and steps.waits(step_of(item), open_step, item.config.stash[RUN].holes):
-        pytest.skip(steps.blocked_by(open_step))
+    if open_step is not None and opened.waits(step_of(item), open_step, item.config.stash[RUN].holes):
+        pytest.skip(opened.blocked_by(open_step))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,7 +84,7 @@ def pytest_runtest_makereport(
         facts = replace(facts, gathered=gathered, symbols=symbols)
     setattr(report, FACTS, facts)
     if report.failed and item.path.name != LEARNERS_TEST:
-        item.config.stash[OPEN_STEP] = steps.first_open([step_of(item)], item.config.stash[OPEN_STEP])
+        item.config.stash[OPEN_STEP] = opened.first_open([step_of(item)], item.config.stash[OPEN_STEP])
     return report
 
 
