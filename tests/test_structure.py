@@ -13,7 +13,7 @@ from harness.protocol import names
 
 HARNESS = Path(__file__).resolve().parent.parent / "harness"
 GUEST_MAY = {"pytest", "_pytest", "bcc"}
-BELOW = ("harness.protocol", "harness.errors", "harness.screen")
+BELOW = ("harness.protocol", "harness.errors", "harness.screen", "harness.seed")
 ROOMS = ("harness.run", "harness.explain", "harness.course", "harness.lab", "harness.guest", *BELOW)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,4 +98,6 @@ def pick(name: str) -> Lesson:
 
 def a_seed(given: int | None) -> int:
     """The seed that the user gave, else a new one."""
-    return given if given is not None else random.SystemRandom().randrange(1, 1_000_000)
+    from harness import seed
+
+    return given if given is not None else seed.new()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from harness.explain.explanation import Explanation
+from harness.protocol.visible import visible
 
 
 def place(found: Explanation, root: Path) -> str:
@@ -29,7 +30,7 @@ def body(found: Explanation) -> str:
         rows += ["", f"try: {found.advice}"]
     if found.page:
         rows.append(f"read: {found.page}")
-    return "\n".join(rows)
+    return visible("\n".join(rows))
 
 
 def _pointed(found: Explanation) -> list[str]:

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 
 from harness.course import files, stubs
 from harness.course.catalog import Lesson
+from harness.protocol.visible import visible
 
 
 def difference(lesson: Lesson) -> Iterator[str]:
     """Yield the diff's lines, from mine to the reference, for each edited file; the marks of holes do not count."""
+    yield from map(visible, _lines(lesson))
+
+
+def _lines(lesson: Lesson) -> Iterator[str]:
     for name in lesson.edited:
         mine, reference = lesson.folder() / name, lesson.folder("solutions") / name
         yield from difflib.unified_diff(

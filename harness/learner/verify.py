@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.learner.judge import Judgement
 
 LOG_ROWS = 120
+WARNINGS_MAX = 5
 MARKS = {
     "done": ("✔", "green"),
     "todo": ("○", "yellow"),
@@ -127,6 +128,8 @@ def show(view: View, console: Console, tree: str = "lessons") -> None:
         console.print(Text.assemble("    ", current.verdict.text.replace("\n", "\n    ")))
         console.print()
         _show_log(current.verdict, console)
+    for warned in dict.fromkeys(f"{w.file}:{w.line}: {w.category}: {w.text}" for w in view.warnings[:WARNINGS_MAX]):
+        console.print(Text(f"warning: {warned}", style="yellow"))
     console.print(Text(f"next: {next_command(view, tree)}"))
 
 
@@ -158,4 +161,4 @@ def next_command(view: View, tree: str) -> str:
         return f"read {result.verdict.place}, mend your files in lessons/{view.lesson.name}, then make lesson-{number}"
     if result.verdict.place:
         return f"edit {result.verdict.place}, then make lesson-{number}"
-    return f"pytest lessons/{view.lesson.name}"
+    return f"pytest -c pyproject.toml lessons/{view.lesson.name}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import time
 from collections.abc import Callable
 
 from rich.console import Console
 from rich.text import Text
 
+from harness import seed
 from harness.course.catalog import Course, Lesson
 from harness.errors import LabError, UsageError
 from harness.lab.guest import Lab
@@ -101,8 +101,7 @@ class Watcher:
                     raise Outdated
                 show(text)
 
-            seed = random.SystemRandom().randrange(1, 1_000_000)
-            view = verify.verify(self._lab, lesson, "lessons", say, seed)
+            view = verify.verify(self._lab, lesson, "lessons", say, seed.new())
         view.remember()
         return view
 

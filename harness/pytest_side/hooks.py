@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 import os
-import random
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from harness import seed
 from harness.course import catalog
 from harness.errors import LabError, UsageError, WorkbookError
 from harness.pytest_side import collect, reports, trees
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "step(n): the step of the lesson that this test proves")
     if config.option.seed is None:
-        config.option.seed = random.SystemRandom().randrange(1, 1_000_000)
+        config.option.seed = seed.new()
     config.stash[RUNS] = Runs(config)
 
 
