@@ -203,7 +203,10 @@ def test_many_instructions_without_lines_are_searched_soon():
     listed = {number: min(number, 1_401) for number in range(1, 100_000)}
     log = "99999: (95) exit\nR0 !read_ok\nprocessed 1 insns\n"
     with soon():
-        found = find(bounded(Evidence("load", log, C, C, own, rewritten, log, program="f", lines=listed)))
+        given = Evidence(
+            stage="load", text=log, file=C, path=C, own=own, rewritten=rewritten, log=log, program="f", lines=listed
+        )
+        found = find(bounded(given))
     assert found.line == 1
 
 

@@ -54,7 +54,7 @@ def test_the_reference_is_green_on_the_guests_own_kernel():
 def test_a_host_that_cannot_run_lessons_is_refused_with_the_reason(monkeypatch):
     monkeypatch.setattr(host, "PYTHON", "/nonexistent/python3")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    with pytest.raises(SetupError, match="cannot run the lessons: /nonexistent/python3 is not there"):
+    with pytest.raises(SetupError, match="does not serve as a lab: /nonexistent/python3 is not there"):
         host.HostLab()
 
 
