@@ -8,6 +8,7 @@ from harness.course import files, stubs
 from harness.course.catalog import Lesson, Step
 from harness.errors import UsageError
 from harness.learner import progress
+from harness.run import steps
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,7 @@ def open_step(lesson: Lesson) -> Step | None:
     """The step that the learner is at: the first hole that is still a stub, else the first not done, if any."""
     paths = [lesson.folder() / name for name in lesson.edited]
     holes = stubs.holes_in(lesson, {path: files.read(path) for path in paths if files.exists(path)}, lesson.folder())
-    untouched = [step for step in lesson.steps if step.number in holes]
-    done = progress.standing(lesson).steps_done
-    checked = lesson.steps[done:]
-    candidates = sorted([*untouched[:1], *checked[:1]], key=lambda step: step.number)
-    return candidates[0] if candidates else None
+    return steps.worked_on(lesson.steps, holes, progress.standing(lesson).steps_done)
 
 
 def take(lesson: Lesson, number: int | None = None) -> Hint | None:

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from harness.protocol import open_step as opened
+from harness.course.catalog import Step
+from harness.protocol import open_step
 from harness.run.outcome import StepResult
 from harness.run.verdict import Verdict
 
@@ -17,7 +18,7 @@ DONE_BEFORE = Verdict("blocked", text="done before")
 def open_of(results: Sequence[StepResult]) -> StepResult | None:
     """The first step that is not done, rather one that waits for no other; None when all are done."""
     speaking = [one for one in results if one.verdict.kind not in ("done", "blocked")]
-    number = opened.first_open(one.step.number for one in speaking or results if one.verdict.kind != "done")
+    number = open_step.first_open(one.step.number for one in speaking or results if one.verdict.kind != "done")
     return next((one for one in results if one.step.number == number), None)
 
 
@@ -29,17 +30,22 @@ def reached(results: Sequence[StepResult]) -> int:
 
 def waiting(result: StepResult, blocking: StepResult) -> StepResult:
     """The step, waiting for another."""
-    return StepResult(result.step, Verdict("blocked", text=opened.blocked_by(blocking.step.number)), 0, result.total)
+    return StepResult(result.step, Verdict("blocked", text=open_step.blocked_by(blocking.step.number)), 0, result.total)
+
+
+def worked_on(steps: Sequence[Step], holes: Collection[int], before: int) -> Step | None:
+    """The step after the `before` that were done, or an earlier one whose TODO is untouched; None after all."""
+    number = open_step.first_open([*holes, *(step.number for step in steps[before : before + 1])])
+    return next((step for step in steps if step.number == number), None)
 
 
 def at_the_step_reached(results: list[StepResult], holes: Collection[int], before: int) -> list[StepResult]:
     """A refused program fails the first test already: show it at the step that the learner works on.
 
-    That is the one after the `before` steps of the last check, unless a hole before it is open (again). Own tests
-    hold nothing that a compiler or the kernel could refuse.
+    `before` steps were done at the last check. Own tests hold nothing that a compiler or the kernel could refuse.
     """
-    untouched = (index for index, one in enumerate(results) if one.step.number in holes)
-    at = min(before, next(untouched, before), len(results) - 1)
+    found = worked_on([one.step for one in results], holes, before)
+    at = next((index for index, one in enumerate(results) if one.step == found), len(results) - 1)
     while at > 0 and results[at].step.mutant:
         at -= 1
     in_code = (index for index, one in enumerate(results) if not one.step.mutant and one.verdict.kind != "done")
