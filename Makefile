@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup all check list progress report watch shell lab lab-clean quick test soak bench lock clean
+.PHONY: help environment setup all check list progress report watch shell lab lab-clean quick test prove soak bench lock clean
 .SILENT:
 
 help: ## list the targets
@@ -81,7 +81,10 @@ quick: environment ## run the project's own tests that need no guest
 
 test: quick lab ## run all of the project's own tests
 	$(PYTEST) -q -m 'guest and not long' -n auto --maxprocesses=4 --timeout=400 --durations=10 tests
-	$(WORKBOOK) author check
+	$(WORKBOOK) author prove --changed
+
+prove: quick lab ## prove everything and write the ledger; a run that was killed goes on
+	$(WORKBOOK) author prove
 
 soak: environment ## stress the lab: restores, Ctrl-C, repeated runs (long)
 	$(WORKBOOK) lab soak --restores 100

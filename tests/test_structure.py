@@ -67,7 +67,7 @@ def test_the_guests_half_imports_the_standard_library_pytest_and_bcc_only():
         ("harness.course", ("harness.course", "harness.errors")),
         ("harness.run", ("harness.run", "harness.explain", "harness.course", "harness.lab", *BELOW)),
         ("harness.pytest_side", ("harness.pytest_side", *ROOMS)),
-        ("harness.authoring", ("harness.authoring", "harness.learner.judge", *ROOMS)),
+        ("harness.authoring", ("harness.authoring", "harness.learner.judge", "harness.learner.progress", *ROOMS)),
         ("harness.measure", ("harness.measure", "harness.authoring", "harness.learner", *ROOMS)),
         ("harness.learner", ("harness.learner", *ROOMS)),
     ],

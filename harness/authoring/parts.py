@@ -35,6 +35,8 @@ class Finding:
     seconds: float = 0.0
     shown: str = ""
     """What is worth seeing even where all is well, such as an oracle's numbers."""
+    lab: bool = False
+    """The lab failed, so that nothing was proven and nothing refuted."""
 
 
 def check_files(lesson: Lesson) -> list[Finding]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from harness.authoring import depends
 from harness.authoring.parts import Finding
 from harness.course import files, mutants, stubs
 from harness.course.catalog import Lesson, Step
@@ -30,6 +31,7 @@ from harness.run.outcome import Results, TestResult
 from harness.run.request import is_mine, of_lesson
 from harness.run.request import reference as reference_run
 
+SOLUTION = "solution green"
 Reference = Future[Results]
 """The solution's run of this check, there when it has ended."""
 
@@ -41,6 +43,8 @@ class Job:
     lesson: Lesson
     what: str
     check: Callable[[Lab], Finding]
+    digest: str = ""
+    """Of all that the check depends on."""
     fresh: bool = True
     """In a guest of its own; else in one that others had before."""
     alone: bool = False
@@ -70,14 +74,22 @@ class Labs(contextlib.ExitStack):
 def check_in_lab(
     chosen: Sequence[Lesson], new_lab: Callable[[], Lab], guests: int, say: Callable[[Finding], None]
 ) -> list[Finding]:
-    """All that needs guests: `guests` at a time, races that need the machine to themselves at the end."""
+    """All that needs guests, of the chosen lessons."""
     jobs = [job for lesson in chosen for job in jobs_of(lesson)]
+    return run_jobs(jobs, new_lab, guests, lambda _, finding: say(finding))
+
+
+def run_jobs(
+    jobs: Sequence[Job], new_lab: Callable[[], Lab], guests: int, say: Callable[[Job, Finding], None]
+) -> list[Finding]:
+    """Run them, `guests` at a time, races that need the machine to themselves at the end."""
     found = []
     for alone, workers in ((False, guests), (True, 1)):
+        chosen = [job for job in jobs if job.alone is alone]
         with Labs(new_lab) as labs, ThreadPoolExecutor(workers) as pool:
             # Jobs begin in order, so that a solution's run has begun before anything waits for it.
-            for finding in pool.map(partial(_done, labs), [job for job in jobs if job.alone is alone]):
-                say(finding)
+            for job, finding in zip(chosen, pool.map(partial(_done, labs), chosen), strict=True):
+                say(job, finding)
                 found.append(finding)
     return found
 
@@ -85,18 +97,20 @@ def check_in_lab(
 def jobs_of(lesson: Lesson) -> Iterator[Job]:
     """The checks of one lesson, the solution's run first."""
     reference: Reference = Future()
-    yield Job(lesson, "solution green", partial(_solution, lesson, reference))
-    yield Job(lesson, "stub red", partial(_stub, lesson))
+    rests_on = depends.of_lesson(lesson)
+    yield Job(lesson, SOLUTION, partial(_solution, lesson, reference), rests_on)
+    yield Job(lesson, "stub red", partial(_stub, lesson), rests_on)
     if lesson.program.name in lesson.edited:
-        yield Job(lesson, "C stub loads", partial(_c_stub, lesson))
+        yield Job(lesson, "C stub loads", partial(_c_stub, lesson), rests_on)
     if lesson.oracle.exists():
-        yield Job(lesson, "oracle", partial(_oracle, lesson))
+        yield Job(lesson, "oracle", partial(_oracle, lesson), depends.of_oracle(lesson))
     for step in lesson.steps:
-        check = _own_test if step.mutant else _step_is_proven
-        yield Job(lesson, f"step {step.number}", partial(check, lesson, step, reference), fresh=False)
+        check = partial(_own_test if step.mutant else _step_is_proven, lesson, step, reference)
+        yield Job(lesson, f"step {step.number}", check, depends.of_step(lesson, step), fresh=False)
     for mutant in mutants.load(lesson):
-        check_it = partial(_mutant, lesson, mutant, reference)
-        yield Job(lesson, f"mutant {mutant.name}", check_it, fresh=False, alone=mutant.alone)
+        check = partial(_mutant, lesson, mutant, reference)
+        rests_on = depends.of_mutant(lesson, mutant)
+        yield Job(lesson, f"mutant {mutant.name}", check, rests_on, fresh=False, alone=mutant.alone)
 
 
 def _done(labs: Labs, job: Job) -> Finding:
@@ -105,7 +119,7 @@ def _done(labs: Labs, job: Job) -> Finding:
         finding = job.check(labs.lab(job.fresh))
     except (LabError, UsageError) as error:
         fault = "the lab: " if isinstance(error, LabError) else ""
-        finding = Finding(job.lesson.name, job.what, False, f"{fault}{error}")
+        finding = Finding(job.lesson.name, job.what, False, f"{fault}{error}", lab=isinstance(error, LabError))
     return replace(finding, seconds=time.monotonic() - begin)
 
 

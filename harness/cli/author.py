@@ -14,6 +14,8 @@ from harness.cli.options import (
     Json,
     LessonName,
     OneLesson,
+    Seed,
+    a_seed,
     built,
     course,
     err,
@@ -75,6 +77,46 @@ def author_check(
         summary += f"; mutants killed: {sum(f.ok for f in killed)} of {len(killed)}"
     note(summary, style="red" if bad else "green")
     raise typer.Exit(1 if bad else 0)
+
+
+@app.command("prove")
+def author_prove(
+    lessons: Annotated[
+        list[str] | None, typer.Argument(help="some lessons; all by default", metavar="[LESSON]...")
+    ] = None,
+    changed: Annotated[bool, typer.Option("--changed", help="what changed, and a random tenth of the rest")] = False,
+    seed: Seed = None,
+    guests: Guests = None,
+) -> None:
+    """Prove lessons in the lab and write the ledger.
+
+    The ledger is tests/proofs. Without --changed everything is proven; a run that was killed goes on where it was. A
+    proof that is kept was seen to pass on the same bytes before, and is not run now. Exits 1 if a proof fails, 3 if
+    the lab does.
+    """
+    from harness.authoring import ledger
+    from harness.authoring.ledger import Place
+    from harness.authoring.prove import Proof
+    from harness.lab.choose import fitting
+    from harness.lab.image.architecture import X86_64
+    from harness.lab.virtual import VirtualLab
+
+    everything, guest = course(), built()
+    chosen = [everything.pick(name) for name in lessons] if lessons else everything.lessons
+    proof = Proof.of(everything, chosen, Place(guest.facts.kernel, X86_64.name))
+    used = a_seed(seed)
+    planned = proof.changes(used) if changed else proof.everything()
+    note(f"{planned}{f' (seed {used})' if changed else ''}")
+    found = proof.run(planned, lambda: VirtualLab(guest), guests or fitting(), _show_finding)
+    bad = [finding for finding in found if not finding.ok]
+    if not changed and not bad:
+        proof.end()
+    for one in ledger.flaky(proof.ledgers):
+        note(f"flaky  {one}", style="yellow")
+    if changed and proof.whole_is_old:
+        note("the harness has changed since everything was proven in one go; before a release: make prove")
+    note(f"{len(found)} proofs run, {len(bad)} failed, {len(planned.kept)} kept", style="red" if bad else "green")
+    raise typer.Exit(1 if any(not one.lab for one in bad) else 3 if bad else 0)
 
 
 def _show_finding(finding: Finding) -> None:

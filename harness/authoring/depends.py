@@ -1,0 +1,73 @@
+"""What a proof depends on, as a digest: decided here alone. Rather too much than too little.
+
+Of the lesson: lesson.toml, its tests, each file beside them that is not the learner's, the solution; for a mutant also
+its entry, for an oracle all of tests/oracles that can travel. Of the harness: what runs in the guest, with the locked
+pytest, and the host's rooms that can change a verdict. Left out: words alone (explain's rules.toml, pages, the command
+line), and the learner's own files, which no proof reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import harness
+from harness.course import files, mutants
+from harness.course.catalog import Lesson, Step
+from harness.course.mutants import Mutant
+from harness.lab.image import initramfs
+from harness.lab.image.recipe import DEFAULT
+from harness.run.payload import SOURCES
+
+ROOMS = ("course", "explain", "lab", "run")
+MODULES = ("errors.py", "authoring/depends.py", "authoring/proving.py", "learner/judge.py")
+
+
+@cache
+def of_harness() -> str:
+    """The harness's parts that can change a verdict, and the recipe of the guest."""
+    package = Path(harness.__file__).parent
+    paths = [path for room in ROOMS for path in package.glob(f"{room}/**/*.py")] + [package / one for one in MODULES]
+    own = {str(path.relative_to(package)): path.read_bytes() for path in paths}
+    script = {"init": initramfs.script_source().encode()}
+    return _digest(own | initramfs.guest_code() | script, [DEFAULT.digest()])
+
+
+def of_lesson(lesson: Lesson) -> str:
+    """The lesson's files, with the harness."""
+    beside = [
+        path
+        for path in sorted(lesson.folder().iterdir())
+        if path.suffix in SOURCES and path.name not in lesson.edited and path.is_file() and not path.is_symlink()
+    ]
+    solution = [lesson.folder("solutions") / name for name in lesson.edited]
+    paths = [lesson.folder() / "lesson.toml", *beside, *solution]
+    return _digest({str(path.relative_to(lesson.root)): files.read(path) for path in paths}, [of_harness()])
+
+
+def of_oracle(lesson: Lesson) -> str:
+    """The oracle and the programs that travel with it."""
+    paths = [lesson.oracle, *sorted(lesson.oracle.parent.glob("*.c"))]
+    return _digest({path.name: files.read(path) for path in paths}, [of_lesson(lesson)])
+
+
+def of_mutant(lesson: Lesson, mutant: Mutant) -> str:
+    """The mutant's entry; what it says is part of it."""
+    return _digest({}, [of_lesson(lesson), repr(mutant)])
+
+
+def of_step(lesson: Lesson, step: Step) -> str:
+    """The step; with the mutant that its test must catch, if it is a test."""
+    named = [mutant for mutant in mutants.load(lesson) if mutant.name == step.mutant]
+    return _digest({}, [of_lesson(lesson), repr(step.number), *map(repr, named)])
+
+
+def _digest(contents: Mapping[str, bytes], words: Iterable[str]) -> str:
+    found = hashlib.sha256()
+    for name, content in sorted(contents.items()):
+        found.update(f"{name}\0{len(content)}\0".encode() + content)
+    for word in words:
+        found.update(f"{len(word)}\0{word}".encode())
+    return found.hexdigest()[:16]
