@@ -62,7 +62,7 @@ def test_another_answer_than_the_expected_one_is_passed_over(ends):
 
 def test_an_answer_that_does_not_come_is_a_lost_guest(ends):
     channel, _ = ends
-    with pytest.raises(GuestLost, match="did not say Ready within 0 s"):
+    with pytest.raises(GuestLost, match="did not say 'ready' within 0 s"):
         channel.expect(Ready, 0.05)
 
 

@@ -137,7 +137,7 @@ class Channel:
         for message in self.messages(Deadline(seconds)):
             if isinstance(message, kind):
                 return message
-        raise GuestLost(f"the lab's guest did not say {kind.__name__} within {seconds:.0f} s")
+        raise GuestLost(f"the lab's guest did not say {kind.__name__.lower()!r} within {seconds:.0f} s")
 
     def unread(self, messages: Iterable[Received]) -> None:
         """Let `messages` be received again, before all others."""
