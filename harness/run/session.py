@@ -28,7 +28,7 @@ from harness.protocol.messages import (
 )  # fmt: skip
 from harness.run.request import Request, function_of, is_mine
 
-STOP_GRACE_S = 10
+STOP_GRACE_S = 30
 CASES_MAX = 1000
 """Tests of one run, parametrised cases counted."""
 PHASES = ("setup", "call", "teardown")
