@@ -27,7 +27,7 @@ CASES = {
     "c": ("never-hit", "_sys_swapon, which was not reached once"),
     "d": ("filtered", "wrote 0 entries into calls"),
     "e": ("other-key", "holds the key 7, but your program looked up the key 0"),
-    "f": ("not-read", "nobody has read one"),
+    "f": ("not-read", "and none was read"),
     "g": ("trace-pipe", "Somebody else reads trace_pipe"),
     "y": ("", ""),
     "z": ("", ""),

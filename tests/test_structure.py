@@ -162,7 +162,7 @@ def is_docstring(node):
 
 
 def test_one_loop_receives_from_a_channel():
-    """All others take messages from it: nobody else decodes frames on the host."""
+    """All others take messages from it: no other module of the host decodes frames."""
     host = {name: path for name, path in modules().items() if not name.startswith("harness.guest")}
     decoding = {
         name for name, path in host.items() if "Decoder(" in path.read_text() and name != "harness.protocol.frames"

@@ -80,7 +80,7 @@ def _not_attached(facts: Activity) -> Cause | None:
         if known and program.id not in attached and not program.runs:
             text = f"{program.name} is loaded and attached to nothing, so it never runs."
             return Cause(
-                "not-attached", text, f'Attach it: bpf.attach_kprobe(event=…, fn_name=b"{program.name}") or its kin.'
+                "not-attached", text, f'Attach it: bpf.attach_kprobe(event=…, fn_name=b"{program.name}") or a similar call.'
             )
     return None
 
@@ -154,7 +154,7 @@ def _not_read(facts: Activity) -> Cause | None:
             state = facts.buffers if one.type == PERF_OUTPUT else one
             if one.type in (PERF_OUTPUT, RING) and state.written and not state.read:
                 poll = "perf_buffer_poll" if one.type == PERF_OUTPUT else "ring_buffer_poll"
-                text = f"{_ran_often(program)} and wrote {state.written} bytes into {name}; nobody has read one."
+                text = f"{_ran_often(program)} and wrote {state.written} bytes into {name}, and none was read."
                 return Cause("not-read", text, f"Call bpf.{poll}() in a loop, and once more after its end.")
     return None
 

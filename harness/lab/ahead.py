@@ -15,6 +15,7 @@ from harness.lab.channel import Channel
 from harness.lab.guest import Guest
 from harness.protocol import codec
 from harness.protocol.messages import Exited, Go, Run, Settle, Signal, Spawn
+from harness.protocol.names import LOADER
 
 GIVE_UP_S = 30
 KILL = 9
@@ -80,5 +81,5 @@ def settling() -> Settle:
 
 def _is_collected(path: Path, run: Run) -> bool:
     """Whether collecting may have read `path`: a test, or a module beside them that is not the tested one."""
-    is_module = path.suffix == ".py" and path.name != "loader.py" and not path.name.startswith("test_")
+    is_module = path.suffix == ".py" and path.name != LOADER and not path.name.startswith("test_")
     return str(path) in run.tests or is_module

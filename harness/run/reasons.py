@@ -11,7 +11,7 @@ from harness.explain.causes import Cause
 from harness.explain.evidence import ATTACHING, LLVM, Evidence, of_gathered, stage_of
 from harness.explain.explanation import Explanation, explain
 from harness.protocol.facts import Activity, Facts, Symbols
-from harness.protocol.names import REFUSALS
+from harness.protocol.names import LOADER, REFUSALS
 from harness.run.request import Request
 
 
@@ -52,7 +52,7 @@ def _evidence(facts: Facts, request: Request, stderr: str) -> Evidence:
         stage=stage_of(f"{stderr}\n{facts.message}"),
         text=stderr,
         files=own,
-        file=request.code / "loader.py",
+        file=request.code / LOADER,
         path=program,
         own=own.get(program, ""),
         exception=facts.exception,
