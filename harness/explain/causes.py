@@ -80,7 +80,9 @@ def _not_attached(facts: Activity) -> Cause | None:
         if known and program.id not in attached and not program.runs:
             text = f"{program.name} is loaded and attached to nothing, so it never runs."
             return Cause(
-                "not-attached", text, f'Attach it: bpf.attach_kprobe(event=…, fn_name=b"{program.name}") or a similar call.'
+                "not-attached",
+                text,
+                f'Attach it: bpf.attach_kprobe(event=…, fn_name=b"{program.name}") or a similar call.',
             )
     return None
 
