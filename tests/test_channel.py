@@ -139,6 +139,15 @@ def test_another_source_is_read_while_messages_are_awaited(ends):
         os.close(end)
 
 
+@pytest.mark.timeout(20)
+def test_another_source_without_an_end_holds_no_deadline_up(ends):
+    channel, _ = ends
+    with open("/dev/zero", "rb", buffering=0) as console:
+        channel.also(console.fileno(), lambda: console.read(100))
+        assert received(channel, 0.05) == []
+        channel.no_longer(console.fileno())
+
+
 def test_a_regular_file_can_be_the_other_source(ends, tmp_path):
     channel, _ = ends
     (tmp_path / "keys").write_bytes(b"keys")

@@ -281,6 +281,43 @@ def test_doctests_are_not_looked_for(new):
     assert (seen.code, seen.ids, seen.ran) == (0, ONLY_NEW, False)
 
 
+@pytest.mark.parametrize("name", ["lessons.91-new.test_new", "lessons.91-new", "short.test_new"])
+@pytest.mark.parametrize("added", ["--import-mode=prepend", "-opythonpath=lessons"])
+def test_a_module_of_a_tree_cannot_be_named(new, name, added):
+    new.add("__init__.py")
+    (new.course.root / "short").symlink_to(new.folder)
+    command = (sys.executable, "-m", "pytest")
+    for named in (name, name.removeprefix("lessons.")):
+        seen = new.collect("--pyargs", added, named, command=command)
+        assert (seen.code, seen.ran) == (4, False)
+
+
+def test_the_file_that_pyargs_names_is_collected(new):
+    assert new.collect("--pyargs", f"{NEW}/test_new.py").ids == ONLY_NEW
+
+
+@pytest.mark.parametrize("name", ["test_\x1b[31mred.py", "test_[a].py", "test_::a.py", "test_\u202ea.py"])
+def test_an_odd_name_is_ignored_and_never_printed(new, name):
+    new.add(name)
+    seen = new.collect(NEW)
+    assert (seen.code, seen.ids, seen.ran) == (0, ONLY_NEW, False)
+
+
+def test_the_name_of_a_refused_folder_is_harmless(new):
+    new.add("test\x1b[31m/conftest.py")
+    seen = new.collect(NEW)
+    assert (seen.code, seen.ran) == (4, False)
+    assert "\x1b" not in seen.screen
+
+
+def test_a_test_of_too_many_cases_is_one_sentence(new):
+    marks = "".join(f"@pytest.mark.parametrize('x{number}', [1, 2, 3])\n" for number in range(12))
+    new.add("test_new.py", f"import pytest\n@pytest.mark.parametrize('y', 5)\n{marks}def test_one(): pass\n")
+    seen = new.collect(NEW)
+    assert (seen.code, seen.ids) == (4, [])
+    assert "test_one has more than 1000 cases" in seen.screen
+
+
 def test_a_folder_without_a_lesson_is_not_collected(new):
     new.add("test_new.py")
     (new.folder / "lesson.toml").unlink()

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 SIZE_MAX = 1024 * 1024
 """A larger file is not read: the longest test file of the course has 20 KiB."""
 
+CASES_MAX = 1000
+"""Tests of one run, parametrised cases counted."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
 

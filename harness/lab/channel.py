@@ -115,10 +115,10 @@ class Channel:
                 raise GuestLost("the lab sent more than one run may send")
             left = deadline.left()
             ready = self._selector.select(left)
-            if not ready and left == 0:
-                return
             for key, _ in ready:
                 key.data()
+            if left == 0 and all(key.fileobj is not self._socket for key, _ in ready):
+                return  # another source, such as the console, may be readable for ever
 
     def _read(self) -> None:
         try:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sized
 from dataclasses import replace
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,7 +18,9 @@ import pytest
 
 from harness import seed
 from harness.course import catalog
+from harness.course.specification import CASES_MAX
 from harness.errors import LabError, UsageError, WorkbookError
+from harness.protocol.visible import visible
 from harness.pytest_side import collect, reports, trees
 
 if TYPE_CHECKING:
@@ -55,7 +58,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         if path is not None and (place := trees.place(path)):
             wanted = "/".join(("lessons", *place.below[:1]))
             raise pytest.UsageError(
-                f"{path}: inside {place.tree.name}/ nothing configures pytest; "
+                f"{visible(str(path))}: inside {place.tree.name}/ nothing configures pytest; "
                 f"in the checkout, run `pytest -c pyproject.toml {wanted}`"
             )
     for folder in _conftest_folders(early_config):
@@ -77,13 +80,28 @@ def _conftest_folders(config: pytest.Config) -> Iterator[Path]:
 
 def _refuse_conftest(folder: Path) -> None:
     if os.path.lexists(folder / "conftest.py") and trees.place(folder):
-        raise pytest.UsageError(f"{folder / 'conftest.py'}: not loaded, it would run outside the lab; remove it")
+        name = visible(str(folder / "conftest.py"))
+        raise pytest.UsageError(f"{name}: not loaded, it would run outside the lab; remove it")
 
 
 def _refuse(path: Path) -> NoReturn:
     raise pytest.UsageError(
-        f"{path}: not collected; in lessons/ and solutions/ these are NN-slug/test_*.py beside a lesson.toml alone"
+        f"{visible(str(path))}: not collected; "
+        "in lessons/ and solutions/ these are NN-slug/test_*.py beside a lesson.toml alone"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Refuse a module of a tree that `--pyargs` names: to find it, pytest imports the packages above it."""
+    for name in session.config.args if session.config.option.pyargs else ():
+        first, *rest = name.split("::")[0].split(".")
+        found = PathFinder.find_spec(first) if first else None
+        if found is None:
+            continue
+        for folder in found.submodule_search_locations or [found.origin or ""]:
+            if trees.place(Path(folder, *rest)):
+                raise pytest.UsageError(f"{visible(name)}: not imported, it would run outside the lab; name its file")
 
 
 def lesson_of(path: Path) -> catalog.Lesson | None:
@@ -133,9 +151,22 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     try:
         lesson_of(module_path)
     except UsageError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(visible(str(error))) from error
     module: pytest.Module = collect.LessonModule.from_parent(parent, path=module_path)
     return module
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A few lines of a lesson can name more cases than there is memory for."""
+    if not is_lesson_item(metafunc.definition):
+        return
+    cases = 1
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        values = mark.kwargs.get("argvalues", mark.args[1] if len(mark.args) > 1 else ())
+        cases *= len(values) if isinstance(values, Sized) else 1
+    if cases > CASES_MAX:
+        raise pytest.UsageError(f"{metafunc.definition.nodeid} has more than {CASES_MAX} cases")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -190,6 +221,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     runs.close()
     if runs.lab_failed:
         session.exitstatus = LAB_FAILED
+    elif runs.open and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -215,6 +248,8 @@ class Runs:
         self._run: RemoteRun | None = None
         self._folder: Path | None = None
         self.lab_failed = False
+        self.open = False
+        """A test did not pass; a skip, which pytest counts as no failure, proves nothing."""
 
     def prepare(self) -> None:
         """Find or build the lab, and restore a guest; a failure is left for the first item to report."""
@@ -247,6 +282,7 @@ class Runs:
         try:
             for report in self._run.reports(item):
                 self.lab_failed |= getattr(report, "verdict", None) == "lab"
+                self.open |= not report.passed
                 yield report
         except LabError as error:
             self.lab_failed = True
@@ -265,7 +301,10 @@ class Runs:
         mine = [other for other in rest if other.path.parent == folder and is_lesson_item(other)]
         self._folder = folder
         live = sys.stdout if self._config.option.capture == "no" else None
-        self._run = RemoteRun(self._config, self._lab, lesson, mine, live)
+        try:
+            self._run = RemoteRun(self._config, self._lab, lesson, mine, live)
+        except UsageError as error:  # such as a loader.py that is a link
+            raise pytest.UsageError(visible(str(error))) from error
 
     def _close_run(self) -> None:
         if self._run is not None:

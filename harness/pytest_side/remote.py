@@ -136,7 +136,8 @@ class RemoteRun:
     def _warn(self, said: Warned) -> None:
         """Let pytest count and show a warning of the guest's."""
         text = GuestWarning(f"{said.category}: {said.text}")
-        message = warnings.WarningMessage(text, GuestWarning, said.file, said.line)
+        # With no line given, pytest would look it up in the host's file of that name.
+        message = warnings.WarningMessage(text, GuestWarning, said.file, said.line, line="")
         state = self._owner(said.nodeid)
         self._config.hook.pytest_warning_recorded.call_historic(
             kwargs={

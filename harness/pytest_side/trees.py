@@ -7,6 +7,7 @@ beside a lesson.toml, by `collect.LessonModule`, and ignores or refuses everythi
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from harness.course import catalog
 
 TREES = ("lessons", "solutions")
+TEST_FILE = re.compile(r"test_[A-Za-z0-9_.-]+\.py")
+"""Names that are harmless to print and to take apart again as a node id."""
 HOME = Path(__file__).resolve().parents[2]
 """The checkout that this module runs from: what lies outside it says nothing about it."""
 
@@ -44,8 +47,7 @@ class Place:
         """Whether the path is a lesson's test file."""
         if len(self.below) != 2 or self.lesson is None:
             return False
-        name = self.below[1]
-        return name.startswith("test_") and name.endswith(".py") and _is_regular(self.tree.joinpath(*self.below))
+        return bool(TEST_FILE.fullmatch(self.below[1])) and _is_regular(self.tree.joinpath(*self.below))
 
 
 def place(path: Path) -> Place | None:

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
+from harness.course.specification import CASES_MAX
 from harness.errors import GuestLost
 from harness.lab.channel import Deadline, Output, Received
 from harness.lab.guest import Deadlines, Guest, Lab
@@ -29,9 +30,6 @@ from harness.protocol.messages import (
 from harness.run.request import Request, function_of, is_mine
 
 STOP_GRACE_S = 30
-CASES_MAX = 1000
-"""Tests of one run, parametrised cases counted."""
-PHASES = ("setup", "call", "teardown")
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class Progress:
     collecting: str = ""
     """The test file that is being read."""
     files_read: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
     left: list[str] | None = None
     """Node ids not finished yet, in order; None before the collection is complete."""
     running: str | None = None
@@ -136,6 +135,7 @@ def _taken(message: Received, progress: Progress) -> Iterator[Event]:
             progress.files_read.append(file)
         case Uncollectable(file=file):
             _expect(progress.left is None and file in progress.files_read, f"it could not read {file}")
+            progress.unreadable.add(file)
             yield message
         case Collected(tests=tests):
             _collected(tests, progress)
@@ -181,6 +181,7 @@ def _collected(tests: tuple[str, ...], progress: Progress) -> None:
     for nodeid in tests:
         asked = request.wanted or request.functions
         _expect(nodeid in asked or function_of(nodeid) in asked, f"a test {nodeid}")
+        _expect(nodeid.split("::")[0] not in progress.unreadable, f"a test {nodeid} of a file that it could not read")
     progress.left = list(tests)
 
 
