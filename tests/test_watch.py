@@ -1,6 +1,7 @@
 """Watch mode as it is used: saves as editors make them, keys of a real terminal, a plain pipe, the end of it."""
 
 import contextlib
+import io
 import os
 import pty
 import select
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import watchfiles
+from labs import FakeLab
+from rich.console import Console
 
 from harness.course import catalog
 from harness.errors import SetupError
@@ -315,3 +318,16 @@ def test_in_a_plain_pipe_saves_are_checked_until_the_interrupt(two_lessons):
         screen.process.send_signal(signal.SIGINT)
     assert screen.process.returncode == 130
     assert "\x1b" not in screen.text
+
+
+def test_an_odd_file_is_named_and_watching_goes_on(course):
+    """A loader that became a link: no lab is asked, and the next save is checked again."""
+    course.write("test_small.py", "def test_one(loader): pass\n")
+    (course.root / "solutions/90-small/loader.py").write_text("")
+    (course.root / "lessons/90-small/loader.py").symlink_to("/etc/hostname")
+    whole = catalog.Course.load(course.root)
+    screen = io.StringIO()
+    watcher = watch.Watcher(FakeLab(), whole, Console(file=screen, width=200))
+    with Events(whole.lessons[0].folder()) as events:
+        assert watcher.check(whole.lessons[0], events) is None
+    assert "loader.py is a link" in screen.getvalue()

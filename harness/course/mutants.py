@@ -44,7 +44,7 @@ def load(lesson: Lesson) -> list[Mutant]:
 
 def steps_of_tests(lesson: Lesson) -> dict[str, int]:
     """Test of the specification → its step, as its mark says; a mutant's `killed_by` names one."""
-    source = lesson.tests.read_bytes() if lesson.tests.exists() else b""
+    source = files.read(lesson.tests) if files.exists(lesson.tests) else b""
     found = specification.functions(source)
     return {test.name.split("::")[-1]: test.step for test in found if test.step is not None}
 

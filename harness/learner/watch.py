@@ -90,6 +90,9 @@ class Watcher:
         except LabError as error:
             self._console.print(Text(f"{error}\nThis is a fault of the lab, not of your code.", style="magenta"))
             return None
+        except UsageError as error:  # a file of the lesson became a link, say: the next save may put it right
+            self._console.print(Text(f"{error}", style="red"))
+            return None
         verify.show(view, self._console)
         return view
 
