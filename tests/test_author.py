@@ -8,7 +8,7 @@ import pytest
 from harness.authoring import pages, proving
 from harness.authoring import parts as author
 from harness.course import catalog
-from harness.errors import GuestLost, UsageError
+from harness.errors import GuestLost, LabError, UsageError
 from harness.lab.guest import Deadlines
 from harness.run import outcome
 from harness.run.outcome import Results
@@ -229,6 +229,22 @@ def test_an_oracle_that_fails_or_shows_no_numbers_is_a_finding(found, answer):
 def test_a_missing_oracle_is_a_finding(lesson):
     lesson.oracle.unlink()
     assert not beginning({f.what: f for f in author.check_files(lesson)}, "an oracle").ok
+
+
+@pytest.mark.timeout(20)
+def test_a_lab_that_cannot_be_had_leaves_no_check_waiting(lesson, monkeypatch):
+    asked = []
+    monkeypatch.setattr(outcome, "run", Lab().run)
+
+    def new_lab():
+        asked.append(1)
+        if len(asked) == 1:
+            raise LabError("no lab")
+        return Lab()
+
+    found = {f.what: f for f in proving.check_in_lab([lesson], new_lab, 1, lambda _: None)}
+    assert "no lab" in beginning(found, "solution green").detail
+    assert "no lab" in beginning(found, "mutant").detail
 
 
 def test_a_lost_guest_is_a_failed_finding_and_the_rest_goes_on(found):

@@ -4,15 +4,18 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 
 import pytest
+from labs import AgentLab
 
 from harness.guest.agent.child import READ_SIZE, Child, Output, spawn
 from harness.guest.testing.reporting import Reporter
+from harness.lab.channel import Deadline
 from harness.protocol import codec
 from harness.protocol.frames import Kind, encode
-from harness.protocol.messages import Finished, Spawn
+from harness.protocol.messages import Exited, Finished, Spawn
 
 ROUNDS = 23
 
@@ -106,3 +109,23 @@ def test_a_command_that_prints_more_than_a_pipe_holds_ends(unconfined):
     assert os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 0
     child.close()
     assert sum(map(len, sent)) == size
+
+
+TYPED = b"x" * 1023 + b"\n"
+PRINTS = "import sys; sys.stdout.write('y' * (1 << 20)); sys.stdout.flush(); print(len(sys.stdin.buffer.read()))"
+
+
+@pytest.mark.timeout(60)
+def test_input_that_waits_holds_no_output_up():
+    """The agent once waited for a full pipe to be read, and its child for the agent to take what it printed."""
+    with AgentLab().open() as guest:
+        guest.start(Spawn(argv=(sys.executable, "-c", PRINTS), cwd="/"))
+        for _ in range(300):
+            guest.channel.enter(TYPED)
+        guest.channel.enter(b"")
+        out = b""
+        for message in guest.channel.messages(Deadline(20)):
+            if isinstance(message, Exited):
+                break
+            out += message.data
+    assert out.lstrip(b"y") == b"307200\n"

@@ -330,6 +330,22 @@ def test_what_is_being_done_is_shown_as_it_is(part):
     assert f"checking 08-combining: {part}" in screen.file.getvalue()
 
 
+def test_the_name_of_a_folder_is_harmless_to_print(course):
+    (course.root / "lessons/\x1b[31mred").mkdir()
+    (course.root / "lessons/\x1b[31mred/lesson.toml").write_text(TOML)
+    seen = workbook("list", cwd=course.root)
+    assert seen.returncode == 2
+    assert "\\x1b[31mred: a lesson's folder is named NN-slug" in seen.stderr
+
+
+def test_the_words_of_a_todo_are_harmless_to_print(course):
+    text = REFERENCE.replace("return the number", "\x1b[31mred")
+    (course.root / "solutions/90-small/loader.py").write_text(text)
+    seen = workbook("reset", "90", cwd=course.root)
+    assert seen.returncode == 2
+    assert "loader.py:2: a TODO holds a character that cannot be shown" in seen.stderr
+
+
 def test_a_stage_is_shown_as_it_is():
     screen = Console(file=io.StringIO(), force_terminal=True, width=200)
     with stages(screen) as say:

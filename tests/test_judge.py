@@ -4,13 +4,14 @@ import io
 import json
 
 import pytest
-from labs import FakeLab, small
+from labs import FakeLab, passed, small
 from rich.console import Console
 from test_commands import workbook
 
 from harness.course import catalog
 from harness.course.mutants import Mutant
 from harness.learner import judge as judging
+from harness.protocol.facts import Facts
 from harness.protocol.messages import Collected, Collecting, Exited, Uncollectable
 from harness.run import outcome
 from harness.run.verdict import Verdict
@@ -111,6 +112,21 @@ def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
     lab = FakeLab(Collecting(file=file), error, Collected(tests=()), Exited(status=2))
     found = judging.judge(lab, lesson, lesson.steps[0], b"def test_mine(:\n")
     assert (found.passes, found.why_not) == (False, "SyntaxError: '(' was never closed")
+
+
+def test_a_test_that_times_out_on_a_wrong_answer_misses_it(course):
+    course.write("lesson.toml", TOML)
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    lesson = small(course)
+    lesson.mutants.parent.mkdir(parents=True)
+    lesson.mutants.write_text(MUTANTS)
+    mine = "lessons/90-small/test_mine.py::test_mine"
+    late = Facts(exception="Failed", message="Timeout (>36.0s) from pytest-timeout.")
+    ended = [Collected(tests=(mine,)), *passed(mine, "failed", facts=late), Exited(status=1)]
+    lab = FakeLab(Collected(tests=(mine,)), *passed(mine), Exited(status=0), later=ended)
+    found = judging.judge(lab, lesson, lesson.steps[0], GOOD.encode(), runs=1)
+    assert (found.passes, found.catches) == (True, False)
+    assert "Timeout" in found.why_not
 
 
 def test_an_unreadable_test_is_no_broken_one(course):

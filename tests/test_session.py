@@ -141,6 +141,22 @@ def test_what_cannot_be_is_never_green(lesson, messages):
     assert verify.View(lesson, outcome.by_step(lesson, results)).exit_code == 3
 
 
+@pytest.mark.parametrize("mark", ["", "@pytest.mark.step(23)\n"])
+def test_a_test_of_no_step_must_pass_too(course, lesson, mark):
+    course.write("test_small.py", f"{SPEC}\n{mark}def test_three(): pass\n")
+    three = f"{FILE}::test_three"
+    failed = passed(three, "failed", text="no", facts=Facts(exception="AssertionError", message="assert 1 == 2"))
+    results = run(lesson, Collected(tests=(ONE, TWO, three)), *passed(ONE), *passed(TWO), *failed, EXIT)
+    assert verify.View(lesson, outcome.by_step(lesson, results)).exit_code == 1
+
+
+def test_a_timeout_is_no_assertion_of_the_tests_own(lesson):
+    late = Facts(exception="Failed", message="Timeout (>36.0s) from pytest-timeout.")
+    results = run(lesson, Collected(tests=(ONE, TWO)), *passed(ONE, "failed", facts=late), *passed(TWO), EXIT)
+    assert kinds(results)["test_one"] == "red"
+    assert results.tests[ONE].timed_out
+
+
 def test_a_skip_is_not_done(lesson):
     skipped = passed(ONE, "skipped", text="Skipped: no", facts=Facts(exception="Skipped", message="no"))
     results = run(lesson, Collected(tests=(ONE, TWO)), *skipped, *passed(TWO), EXIT)

@@ -49,6 +49,8 @@ class Job:
     """In a guest of its own; else in one that others had before."""
     alone: bool = False
     """It needs the machine to itself."""
+    promise: Reference | None = None
+    """What other checks wait for: kept by this one, or broken where it fails."""
 
 
 class Labs(contextlib.ExitStack):
@@ -98,7 +100,7 @@ def jobs_of(lesson: Lesson) -> Iterator[Job]:
     """The checks of one lesson, the solution's run first."""
     reference: Reference = Future()
     rests_on = depends.of_lesson(lesson)
-    yield Job(lesson, SOLUTION, partial(_solution, lesson, reference), rests_on)
+    yield Job(lesson, SOLUTION, partial(_solution, lesson, reference), rests_on, promise=reference)
     yield Job(lesson, "stub red", partial(_stub, lesson), rests_on)
     if lesson.program.name in lesson.edited:
         yield Job(lesson, "C stub loads", partial(_c_stub, lesson), rests_on)
@@ -117,18 +119,18 @@ def _done(labs: Labs, job: Job) -> Finding:
     begin = time.monotonic()
     try:
         finding = job.check(labs.lab(job.fresh))
-    except (LabError, UsageError) as error:
+    except BaseException as error:
+        if job.promise is not None and not job.promise.done():
+            job.promise.set_exception(error)
+        if not isinstance(error, LabError | UsageError):
+            raise
         fault = "the lab: " if isinstance(error, LabError) else ""
         finding = Finding(job.lesson.name, job.what, False, f"{fault}{error}", lab=isinstance(error, LabError))
     return replace(finding, seconds=time.monotonic() - begin)
 
 
 def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
-    try:
-        results = outcome.run(lab, reference_run(lesson))
-    except BaseException as error:
-        reference.set_exception(error)
-        raise
+    results = outcome.run(lab, reference_run(lesson))
     reference.set_result(results)
     steps = [t.step for t in results.tests.values() if t.step is not None and not is_mine(t.nodeid)]
     ordered = steps == sorted(steps)

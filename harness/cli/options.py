@@ -41,17 +41,21 @@ def err() -> Console:
 
 
 def show(text: str, style: str = "") -> None:
-    """Print `text` as it is, with no markup in it, as part of the result."""
+    """Print `text` with no markup in it, harmless to a terminal, as part of the result."""
     from rich.text import Text
 
-    out().print(Text(text, style=style))
+    from harness.protocol.visible import visible
+
+    out().print(Text(visible(text), style=style))
 
 
 def note(text: str, style: str = "") -> None:
     """The same on standard error."""
     from rich.text import Text
 
-    err().print(Text(text, style=style))
+    from harness.protocol.visible import visible
+
+    err().print(Text(visible(text), style=style))
 
 
 def show_json(data: Any) -> None:

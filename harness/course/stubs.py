@@ -20,6 +20,7 @@ from pathlib import Path
 
 from harness.course.catalog import Lesson
 from harness.course.files import read_text
+from harness.course.tables import is_printable
 from harness.errors import UsageError
 
 BEGIN = re.compile(r"^(?P<indent>\s*)(?P<comment>#|//) TODO (?P<number>[0-9]{1,3}): (?P<text>.+)$")
@@ -52,6 +53,8 @@ def stub_of(source: str, path: Path, only: int | None = None) -> str:
     begin: re.Match[str] | None = None
     for number, line in enumerate(source.splitlines(), 1):
         opens, closes = BEGIN.match(line), END.match(line)
+        if opens and not is_printable(line, breaks="\t"):
+            raise UsageError(f"{path}:{number}: a TODO holds a character that cannot be shown")
         if begin is None:
             if closes:
                 raise UsageError(f"{path}:{number}: this region was never begun")

@@ -97,7 +97,7 @@ def judge(
         for number, mutant in enumerate([named, *others]):
             say(f"your test on wrong answer {number + 1} of {1 + len(others)}: {mutant.misconception}")
             results = run(shared if number else lab, mutants.apply(mutant, lesson))
-            failed_itself = any(t.failed_by_assertion for t in results.tests.values())
+            failed_itself = any(t.failed_by_assertion and not t.timed_out for t in results.tests.values())
             (caught if failed_itself else missed).append(mutant)
             if mutant is named and not failed_itself:
                 why_not = _why_not(results, named)

@@ -158,7 +158,7 @@ def next_command(view: View, tree: str) -> str:
     if result.verdict.kind == "lab":
         return "make check"
     if result.verdict.place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):
-        return f"read {result.verdict.place}, mend your files in lessons/{view.lesson.name}, then make lesson-{number}"
+        return f"read {result.verdict.place}, fix your files in lessons/{view.lesson.name}, then make lesson-{number}"
     if result.verdict.place:
         return f"edit {result.verdict.place}, then make lesson-{number}"
     return f"pytest -c pyproject.toml lessons/{view.lesson.name}"

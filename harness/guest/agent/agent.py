@@ -76,8 +76,11 @@ class Agent:
         signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
         self.answer(Ready(kernel=platform.release(), machine=platform.machine()))
         while True:
-            sources = [self._fd, wake, *(self._child.sources() if self._child else [])]
-            ready, _, _ = select.select(sources, [], [])
+            sources, sinks = [self._fd, wake], []
+            if self._child:
+                sources = [wake] if self._child.full else sources
+                sources, sinks = [*sources, *self._child.sources()], self._child.sinks()
+            ready, room, _ = select.select(sources, sinks, [])
             if wake in ready:
                 os.read(wake, READ_SIZE)
             if self._fd in ready:
@@ -89,6 +92,8 @@ class Agent:
                     self._guarded(self._take, frame)
             if self._child:
                 self._guarded(self._child.forward, set(ready))
+            if self._child and room:
+                self._guarded(self._child.enter)
             self._guarded(self._reap)
 
     def _guarded(self, work: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:

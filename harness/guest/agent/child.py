@@ -26,6 +26,8 @@ PIPE_ROUNDS = 16
 """Reads from one pipe before a report goes out: the most that a full pipe (1 MiB) can hold."""
 OUTPUT_CAP = 1 << 20
 """Bytes of output per stream that one test may send."""
+TYPED_MAX = 1 << 20
+"""Bytes of input that wait for the child; the host is not read while there are more."""
 GROUP = Path("/sys/fs/cgroup/run")
 MEMORY_MAX = "70%"
 PIDS_MAX = 512
@@ -81,11 +83,22 @@ class Child:
         self._outputs, self._stdin, self._reports, self._send, self._tty = outputs, stdin, reports, send, tty
         self._decoder = Decoder()
         self._ended: set[int] = set()
+        self._typed = bytearray()
+        self._last_typed = False
 
     def sources(self) -> list[int]:
         """File descriptors to wait on."""
         fds = [output.fd for output in self._outputs] + ([self._reports] if self._reports is not None else [])
         return [fd for fd in fds if fd not in self._ended]
+
+    def sinks(self) -> list[int]:
+        """The file descriptor that waits to be written to, if there is one."""
+        return [self._stdin] if self._typed else []
+
+    @property
+    def full(self) -> bool:
+        """Whether it has more input waiting than is kept."""
+        return len(self._typed) > TYPED_MAX
 
     def forward(self, ready: set[int]) -> None:
         """Pass on what is readable; output goes before the report that was written after it."""
@@ -119,15 +132,25 @@ class Child:
             self._ended.add(self._reports)
 
     def feed(self, data: bytes) -> None:
-        """Bytes for standard input; none means end of file."""
+        """Bytes for standard input; none means end of file. What finds no room waits for the next `enter`."""
         if self._stdin < 0:
             return
-        if not data and not self._tty:
+        self._typed += data or (b"\x04" if self._tty else b"")
+        self._last_typed |= not data and not self._tty
+        self.enter()
+
+    def enter(self) -> None:
+        """Write what waits, as far as there is room."""
+        try:
+            while self._typed:
+                del self._typed[: os.write(self._stdin, self._typed[:READ_SIZE])]
+        except BlockingIOError:
+            return
+        except OSError:  # nothing reads it any more
+            self._typed.clear()
+        if self._last_typed and self._stdin >= 0:
             os.close(self._stdin)
             self._stdin = -1
-            return
-        with contextlib.suppress(OSError):
-            os.write(self._stdin, data or b"\x04")
 
     def signal(self, number: int) -> None:
         """Signal the child's whole process group."""
@@ -199,7 +222,7 @@ def _spawn(request: Spawn | Run, send: Send) -> Child:
     for fd in (stdin_read, out_write, err_write, report_write):
         if fd is not None:
             os.close(fd)
-    for fd in (out_read, err_read, report_read):
+    for fd in (stdin_write, out_read, err_read, report_read):
         if fd is not None:
             os.set_blocking(fd, False)
     cap = OUTPUT_CAP if report_read is not None else None
