@@ -362,3 +362,19 @@ def test_a_text_that_cannot_be_made_is_the_codes_fault(course, lesson):
     course.write("loader.py", "class Odd(Exception):\n    def __str__(self): raise ValueError\ndef act(): raise Odd\n")
     results = outcome.run(AgentLab(), of_lesson(lesson, "lessons", tests=(lesson.tests,)))
     assert kinds(results) == {"test_one": "red", "test_two": "blocked"}
+
+
+WARNS = """\
+import warnings
+def act():
+    warnings.warn_explicit("BCC's own", DeprecationWarning, "/usr/lib/python3/dist-packages/bcc/__init__.py", 427)
+    warnings.warn("the learner's")
+    return 23
+"""
+
+
+def test_a_warning_is_of_the_learners_files_alone(course, lesson):
+    """BCC warns of a src_file that is a string, pytest of its own plug-ins: a learner can change neither."""
+    course.write("loader.py", WARNS)
+    results = outcome.run(AgentLab(), of_lesson(lesson, "lessons", tests=(lesson.tests,)))
+    assert {warned.text for warned in results.warnings} == {"the learner's"}

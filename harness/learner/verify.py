@@ -129,7 +129,7 @@ def show(view: View, console: Console, tree: str = "lessons") -> None:
         console.print()
         _show_log(current.verdict, console)
     for warned in dict.fromkeys(f"{w.file}:{w.line}: {w.category}: {w.text}" for w in view.warnings[:WARNINGS_MAX]):
-        console.print(Text(f"warning: {warned}", style="yellow"))
+        console.print(Text(f"warning: {warned.removeprefix(f'{lesson.root}/')}", style="yellow"))
     console.print(Text(f"next: {next_command(view, tree)}"))
 
 

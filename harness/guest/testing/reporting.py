@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -57,6 +58,7 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Keep a terminal reporter, which other plug-ins ask for, but point it nowhere."""
+        self._root = config.rootpath
         spoken = config.pluginmanager.unregister(name="terminalreporter")
         assert spoken is not None
         silent = TerminalReporter(config, open(os.devnull, "w"))  # noqa: SIM115 - lives as long as the run
@@ -81,9 +83,12 @@ class Reporter:
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: object
     ) -> None:
+        """One about a file of the learner's; what BCC or pytest warn of in their own, nobody here can change."""
+        file, line = str(warning_message.filename), warning_message.lineno
+        if not Path(file).is_relative_to(self._root):
+            return
         category = warning_message.category.__name__
         text = _printed(warning_message.message)[:TEXT_MAX]
-        file, line = str(warning_message.filename), warning_message.lineno
         self.send(Warned(category=category, text=text, file=file, line=line, when=when, nodeid=nodeid))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
