@@ -303,9 +303,17 @@ def broken(pid):
     raise KeyError("a fault of ours")
 no_events.objects.runs = broken
 """
+BREAK_CONFIGURATION = """
+from harness.guest.testing.reporting import Reporter
+def broken(self):
+    raise KeyError("a fault of ours")
+Reporter.pytest_load_initial_conftests = broken
+"""
 
 
-@pytest.mark.parametrize("fault", [BREAK_FACTS, BREAK_SETUP], ids=["facts", "setup"])
+@pytest.mark.parametrize(
+    "fault", [BREAK_FACTS, BREAK_SETUP, BREAK_CONFIGURATION], ids=["facts", "setup", "configuration"]
+)
 def test_a_broken_hook_of_ours_is_never_the_learners_fault(lesson, fault):
     with pytest.raises(HarnessFault, match="a fault of ours") as failed:
         outcome.run(AgentLab(before=fault), of_lesson(lesson, "lessons", tests=(lesson.tests,)))

@@ -36,8 +36,9 @@ TEXT_MAX = 1 << 18
 class Reporter:
     """Sends what happens, in the order in which it happens."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, root: str = "/") -> None:
         self._fd = fd
+        self._root = root
         self._pid = os.getpid()
 
     def send(self, event: Event) -> None:
@@ -58,7 +59,6 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Keep a terminal reporter, which other plug-ins ask for, but point it nowhere."""
-        self._root = config.rootpath
         spoken = config.pluginmanager.unregister(name="terminalreporter")
         assert spoken is not None
         silent = TerminalReporter(config, open(os.devnull, "w"))  # noqa: SIM115 - lives as long as the run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import traceback
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from harness.guest.testing.cost import Measure
 from harness.guest.testing.given import RUN
 from harness.guest.testing.reporting import Reporter
 from harness.protocol import codec
-from harness.protocol.messages import Go, Run
+from harness.protocol.messages import Go, InternalError, Run
 
 UNRAISABLE = "error::pytest.PytestUnraisableExceptionWarning"
 """ctypes swallows what a callback raises (iovisor/bcc#4650); pytest sees it and must fail the test for it."""
@@ -26,12 +27,19 @@ def run(request: Run, report_fd: int) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # as on a terminal: somebody may be watching
     # A later run in this guest may bring another file of the same size in the same second.
     sys.dont_write_bytecode = True
-    plugins: list[object] = [plugin.Given(request), plugin, Reporter(report_fd)]
+    reporter = Reporter(report_fd, request.root)
+    plugins: list[object] = [plugin.Given(request), plugin, reporter]
     if request.measure:
         plugins.append(Measure())
     if request.hold:
         plugins.append(Hold())
-    return int(pytest.main(_arguments(request), plugins=plugins))
+    try:
+        return int(pytest.main(_arguments(request), plugins=plugins))
+    except (
+        Exception
+    ):  # while pytest configures itself, it catches none: a fault of ours, before any code of the learner's
+        reporter.send(InternalError(text=traceback.format_exc()))
+        return int(pytest.ExitCode.INTERNAL_ERROR)
 
 
 def _arguments(request: Run) -> list[str]:
