@@ -1,12 +1,14 @@
 """A proof that was seen to pass on the same bytes is kept; what changed, and a random tenth of the rest, runs again."""
 
 import json
+import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from test_author import LOADER, MUTANT, Lab, lesson, passed, said_no  # noqa: F401 - lesson is a fixture
 
-from harness.authoring import depends, ledger, plan, prove
+from harness.authoring import depends, ledger, plan, prove, proving
 from harness.authoring.ledger import Entry, Ledger, Place
 from harness.authoring.plan import Plan
 from harness.authoring.prove import Proof
@@ -91,6 +93,54 @@ def test_a_changed_file_makes_due_what_depends_on_it(proof, run, monkeypatch, pa
     assert {named[one] for one in stays} <= same
     if not stays:
         assert same == set()
+
+
+@pytest.fixture
+def page(lesson):  # noqa: F811
+    """Writes the lesson's page, which shows what a command prints."""
+    lesson.page.parent.mkdir(parents=True)
+
+    def write(shown):
+        lesson.page.write_text(f"<!-- run: echo 23 -->\n```text\n{shown}\n```\n")
+
+    write("23")
+    return write
+
+
+def page_digest(proof):
+    return next(job.digest for job in proof().jobs if job.what == "page")
+
+
+def test_a_page_is_proven_by_its_commands(proof, run, page):
+    assert prove_all(proof, run)["page 91-small.md shows what its commands print"].ok
+    page("22")
+    assert "page" in names(proof().changes(1))
+    seen = run(proof(), proof().everything())["page 91-small.md shows what its commands print"]
+    assert not seen.ok
+    assert "next: workbook author pages 91" in seen.detail
+
+
+def test_a_page_depends_on_its_examples_and_on_all_of_the_harness(proof, page, lesson, monkeypatch, tmp_path):  # noqa: F811
+    before = page_digest(proof)
+    example = lesson.root / "docs/examples/91-small/more.py"
+    example.parent.mkdir(parents=True)
+    example.write_text("23\n")
+    with_example = page_digest(proof)
+    (tmp_path / "words.toml").write_text("")
+    monkeypatch.setattr(depends.harness, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(depends, "of_harness", lambda: "the same")
+    assert len({before, with_example, page_digest(proof)}) == 3
+
+
+def test_a_sample_is_a_tenth_from_few_lessons(lesson):  # noqa: F811
+    lessons = [replace(lesson, number=f"{number:02}") for number in range(10)]
+    rest = [proving.Job(one, f"mutant {number}", None) for one in lessons for number in range(23)]
+    drawn = plan._sample(rest, random.Random(7))
+    assert len(drawn) == 23
+    assert len({job.lesson.name for job in drawn}) == 1
+    often = Counter(id(job) for seed in range(1000) for job in plan._sample(rest, random.Random(seed)))
+    assert set(often) == {id(job) for job in rest}
+    assert max(often.values()) < 200
 
 
 def test_a_changed_mutant_makes_that_one_due(proof, lesson):  # noqa: F811

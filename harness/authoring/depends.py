@@ -1,7 +1,8 @@
 """What a proof depends on, as a digest: decided here alone. Rather too much than too little.
 
 Of the lesson: lesson.toml, its tests, each file beside them that is not the learner's, the solution; for a mutant also
-its entry, for an oracle all of tests/oracles that can travel. Of the harness: what runs in the guest, with the locked
+its entry, for an oracle all of tests/oracles that can travel, for a page its examples and all of the harness, since all
+of it prints. Of the harness: what runs in the guest, with the locked
 pytest, and the host's rooms that can change a verdict. Left out: words alone (explain's rules.toml, pages, the command
 line), and the learner's own files, which no proof reads.
 """
@@ -51,6 +52,16 @@ def of_oracle(lesson: Lesson) -> str:
     """The oracle and the programs that travel with it."""
     paths = [lesson.oracle, *sorted(lesson.oracle.parent.glob("*.c"))]
     return _digest({path.name: files.read(path) for path in paths}, [of_lesson(lesson)])
+
+
+def of_page(lesson: Lesson) -> str:
+    """The page, its examples, and the whole harness: any part of it may print, or choose what is printed."""
+    package = Path(harness.__file__).parent
+    shown = [path for path in package.rglob("*") if path.suffix in (".py", ".toml")]
+    examples = lesson.root / "docs/examples" / lesson.name
+    paths = [lesson.page, *(path for path in sorted(examples.rglob("*")) if path.is_file())]
+    own = {str(path.relative_to(package)): path.read_bytes() for path in shown}
+    return _digest({path.name: files.read(path) for path in paths}, [of_lesson(lesson), _digest(own, [])])
 
 
 def of_mutant(lesson: Lesson, mutant: Mutant) -> str:

@@ -35,8 +35,7 @@ def of_changes(jobs: Sequence[Job], ledgers: Mapping[str, Ledger], place: Place,
     """What changed, and a tenth of the rest, chosen by `seed`."""
     known = {id(job): entry for job in jobs if (entry := _entry(job, ledgers, place)) is not None}
     rest = [job for job in jobs if id(job) in known]
-    chosen = {id(job) for job in random.Random(seed).sample(rest, -(-len(rest) // SHARE))}
-    return _plan(jobs, known, chosen)
+    return _plan(jobs, known, {id(job) for job in _sample(rest, random.Random(seed))})
 
 
 def of_everything(jobs: Sequence[Job], ledgers: Mapping[str, Ledger], place: Place, since: str) -> Plan:
@@ -45,6 +44,14 @@ def of_everything(jobs: Sequence[Job], ledgers: Mapping[str, Ledger], place: Pla
         id(job): entry for job in jobs if (entry := _entry(job, ledgers, place)) is not None and entry.when >= since
     }
     return replace(_plan(jobs, known, set()), everything=True)
+
+
+def _sample(rest: Sequence[Job], drawn: random.Random) -> list[Job]:
+    """A tenth, from as few lessons as hold so many: each lesson that takes part costs its solution's run too."""
+    lessons = sorted({job.lesson.name for job in rest})
+    order = {name: place for place, name in enumerate(drawn.sample(lessons, len(lessons)))}
+    shuffled = drawn.sample(rest, len(rest))
+    return sorted(shuffled, key=lambda job: order[job.lesson.name])[: -(-len(rest) // SHARE)]
 
 
 def _entry(job: Job, ledgers: Mapping[str, Ledger], place: Place) -> Entry | None:

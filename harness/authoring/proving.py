@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harness.authoring import depends
+from harness.authoring import depends, pages
 from harness.authoring.parts import Finding
 from harness.course import files, mutants, stubs
-from harness.course.catalog import Lesson, Step
+from harness.course.catalog import Course, Lesson, Step
 from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
 from harness.lab.guest import Lab
@@ -106,6 +106,8 @@ def jobs_of(lesson: Lesson) -> Iterator[Job]:
         yield Job(lesson, "C stub loads", partial(_c_stub, lesson), rests_on)
     if lesson.oracle.exists():
         yield Job(lesson, "oracle", partial(_oracle, lesson), depends.of_oracle(lesson))
+    if lesson.page.exists():
+        yield Job(lesson, "page", partial(_page, lesson), depends.of_page(lesson))
     for step in lesson.steps:
         check = partial(_own_test if step.mutant else _step_is_proven, lesson, step, reference)
         yield Job(lesson, f"step {step.number}", check, depends.of_step(lesson, step), fresh=False)
@@ -146,6 +148,15 @@ def _oracle(lesson: Lesson, lab: Lab) -> Finding:
     ok = results.green and bool(printed)
     why = "" if ok else failures(results) or "it prints no numbers"
     return Finding(lesson.name, "oracle agrees", ok, why, shown="; ".join(printed))
+
+
+def _page(lesson: Lesson, lab: Lab) -> Finding:
+    """The page's commands print what the page shows; each starts its own guest, as it does for a reader."""
+    found = pages.changes(lesson.page, lesson.root, Course.load(lesson.root), ("run",))
+    drifted = [f"{change}; next: workbook author pages {lesson.number}" for change in found]
+    return Finding(
+        lesson.name, f"page {lesson.page.name} shows what its commands print", not drifted, "; ".join(drifted)
+    )
 
 
 def _generated(lesson: Lesson, tree: str) -> dict[Path, bytes]:
