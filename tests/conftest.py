@@ -54,13 +54,13 @@ class Course:
         """Write a file of the lesson."""
         (self.root / LESSON / name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def pytest(self, *options, **environment):
+    def pytest(self, *options, timeout_s=300, **environment):
         """Run pytest there, to its end; no process of it may be left, however it ended."""
         xml, mark = self.root / "report.xml", self.root.as_posix()
         xml.unlink(missing_ok=True)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", f"--junitxml={xml}", *options],
-            cwd=self.root, capture_output=True, text=True, timeout=300,
+            cwd=self.root, capture_output=True, text=True, timeout=timeout_s,
             env=os.environ | environment | {interrupts.MARK: mark},
         )  # fmt: skip
         assert interrupts.left_running(mark) == []

@@ -52,6 +52,7 @@ def said_no(exception="AssertionError"):
 
 
 NOT_RUN = outcome.TestResult(NODE, 1)
+TIMED_OUT = replace(said_no("Failed"), verdict=Verdict("red", "", "Timeout (>30.0s) from pytest-timeout."))
 
 
 @dataclass
@@ -174,6 +175,7 @@ def test_tests_stand_in_the_order_of_their_steps(lesson, found, monkeypatch):
         (Lab(mutant=passed()), "survived: the test passed"),
         (Lab(mutant=said_no("TypeError")), "survived: test_act: red"),
         (Lab(mutant=NOT_RUN), "survived: test_act: not run"),
+        (Lab(mutant=TIMED_OUT), "survived: test_act: red Timeout"),
         (Lab(solution=said_no()), "the test is not green on the reference"),
         (Lab(solution=NOT_RUN), "the test is not green on the reference"),
     ],

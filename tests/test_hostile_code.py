@@ -26,50 +26,83 @@ def run(course, loader=None, *options, timeout_s=TIMEOUT_S):
     return course.pytest(FOLDER, f"--timeout={timeout_s}", "-p", "no:cacheprovider", *options)
 
 
-END = "    assert False, 'as it should'"
+END = "assert False, 'as it should'"
 CASES = {
-    "an endless loop": ("def act():\n    while True: pass", "Timeout"),
-    "an endless loop at import": ("while True: pass", "Timeout"),
+    "an endless loop": ("while True: pass", "Timeout"),
     "a loop that swallows the time-out": (
-        "def act():\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
         "no sign of life",
     ),
-    "an endless poll": ("import select\ndef act():\n    select.poll().poll()", "Timeout"),
-    "sys.exit": ("import sys\ndef act(): sys.exit(0)", "SystemExit"),
-    "os._exit": ("import os\ndef act(): os._exit(0)", "ended its own process (exit status 0)"),
-    "a keyboard interrupt": ("def act(): raise KeyboardInterrupt", "KeyboardInterrupt"),
-    "an exit of pytest": ("import pytest\ndef act(): pytest.exit('enough')", "Exit"),
-    "a segmentation fault": ("import ctypes\ndef act(): ctypes.string_at(0)", "SIGSEGV"),
-    "a fork that comes back": (f"import os\ndef act():\n    os.fork()\n{END}", "as it should"),
-    "a fork bomb": ("import os\ndef act():\n    while True: os.fork()", ""),
-    "all memory": ("def act():\n    keep = []\n    while True: keep.append(bytes(1 << 20))", "memory"),
+    "an endless poll": ("import select\nselect.poll().poll()", "Timeout"),
+    "sys.exit": ("import sys\nsys.exit(0)", "SystemExit"),
+    "os._exit": ("import os\nos._exit(0)", "ended its own process (exit status 0)"),
+    "a segmentation fault": ("import ctypes\nctypes.string_at(0)", "SIGSEGV"),
+    "a fork that comes back": (f"import os\nos.fork()\n{END}", "as it should"),
+    "a child in a session of its own": (
+        f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(9999)\n{END}",
+        "as it should",
+    ),
+    "standard output closed": (f"import os\nos.close(1)\nos.close(2)\n{END}", "as it should"),
+    "100 MB printed": (f"for _ in range(100): print('x' * 1_000_000)\n{END}", "as it should"),
+    "bytes that are no text": (f"import os\nos.write(1, bytes(range(256)))\n{END}", "as it should"),
+    "all memory": ("keep = []\nwhile True: keep.append(bytes(1 << 20))", "memory"),
+    "a fork bomb": ("import os\nwhile True: os.fork()", ""),
     "the disk filled": (
-        "def act():\n    with open('/tmp/full', 'wb') as file:\n        while True: file.write(bytes(1 << 20))",
+        "with open('/tmp/full', 'wb') as file:\n    while True: file.write(bytes(1 << 20))",
         "No space left",
     ),
-    "standard output closed": (f"import os\ndef act():\n    os.close(1)\n    os.close(2)\n{END}", "as it should"),
-    "100 MB printed": (f"def act():\n    for _ in range(100): print('x' * 1_000_000)\n{END}", "as it should"),
-    "bytes that are no text": (f"import os\ndef act():\n    os.write(1, bytes(range(256)))\n{END}", "as it should"),
+}
+"""What the code does → what its failure says. All stand in one lesson: the guest survives each of them."""
+ENDLESS = {name for name in CASES if "endless" in name or "time-out" in name or "bomb" in name}
+STOPS = {
+    "a keyboard interrupt": ("def act(): raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "an exit of pytest": ("import pytest\ndef act(): pytest.exit('enough')", "Exit"),
+    "an endless loop at import": ("while True: pass", "Timeout"),
     "a syntax error": ("def act(:\n    pass\n", "SyntaxError"),
     "an empty file": ("", "has no attribute 'act'"),
     "not UTF-8": (b"def act(): return '\xff'\n", "SyntaxError"),
-    "a child in a session of its own": (
-        f"import os, time\ndef act():\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(9999)\n{END}",
-        "as it should",
-    ),
 }
+"""What needs a loader of its own, or ends the whole session of a lesson: each stands in a lesson, all in one guest."""
 
 
-ENDLESS = {name for name in CASES if "endless" in name or "time-out" in name or "bomb" in name}
+def function_of(name, text):
+    return f"def {name}():\n" + "".join(f"    {line}\n" for line in text.splitlines())
 
 
 @pytest.mark.guest
-@pytest.mark.parametrize("name", CASES)
-def test_code_costs_its_own_test_and_the_next_one_runs(course, name):
-    loader, said = CASES[name]
-    seen = run(course, loader, timeout_s=ENDS_BY_TIMEOUT_S if name in ENDLESS else TIMEOUT_S)
-    assert seen.failures["test_the_next_one"] == "", seen.screen
-    assert said in seen.failures["test_the_hostile_one"], seen.screen
+@pytest.mark.timeout(900)
+def test_code_costs_its_own_test_and_the_next_one_runs(course):
+    loader, tests = "", "import pytest\n"
+    for number, (name, (text, _)) in enumerate(CASES.items()):
+        loader += function_of(f"act_{number}", text)
+        tests += f"@pytest.mark.timeout({ENDS_BY_TIMEOUT_S if name in ENDLESS else TIMEOUT_S})\n"
+        tests += f"def test_hostile_{number}(loader): loader.act_{number}()\n"
+        tests += f"def test_next_{number}(): assert 1 + 1 == 2\n"
+    course.write("loader.py", loader)
+    course.write("test_small.py", tests)
+    seen = course.pytest(FOLDER, "-p", "no:cacheprovider", timeout_s=900)
+    for number, (name, (_, said)) in enumerate(CASES.items()):
+        assert seen.failures[f"test_next_{number}"] == "", (name, seen.screen)
+        assert said in seen.failures[f"test_hostile_{number}"], (name, seen.screen)
+        assert seen.failures[f"test_hostile_{number}"], name
+    assert "fault of the lab" not in seen.screen
+    assert seen.code == 1
+
+
+@pytest.mark.guest
+def test_a_lesson_that_stops_its_session_costs_its_own_test(course):
+    course.write("test_small.py", "")
+    for number, (loader, _) in enumerate(STOPS.values()):
+        folder = course.root / f"lessons/{91 + number}-stops"
+        folder.mkdir()
+        (folder / "lesson.toml").write_bytes((course.root / FOLDER / "lesson.toml").read_bytes())
+        (folder / "loader.py").write_bytes(loader if isinstance(loader, bytes) else loader.encode())
+        told = TESTS.replace("hostile_one", f"hostile_{number}").replace("next_one", f"next_{number}")
+        (folder / "test_stops.py").write_text(told)
+    seen = course.pytest("lessons", f"--timeout={ENDS_BY_TIMEOUT_S}", "-p", "no:cacheprovider")
+    for number, (name, (_, said)) in enumerate(STOPS.items()):
+        assert seen.failures[f"test_the_next_{number}"] == "", (name, seen.screen)
+        assert said in seen.failures[f"test_the_hostile_{number}"], (name, seen.screen)
     assert "fault of the lab" not in seen.screen
     assert seen.code == 1
 

@@ -6,3 +6,8 @@ LEARNERS_TEST = "test_mine.py"
 """The learner's own test of a lesson: written before the code that it tests, so it never blocks a step."""
 REFUSALS = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
 """How BCC's exceptions begin where a program was refused (src/python/bcc/__init__.py, BCC 0.31)."""
+
+
+def function_of(nodeid: str) -> str:
+    """The node id without the parameters of a case."""
+    return nodeid.split("[")[0]

@@ -13,6 +13,7 @@ from harness.course.catalog import Lesson
 from harness.lab.channel import Output
 from harness.lab.guest import Lab
 from harness.protocol.messages import Collected, Finished, Reported, Uncollectable, Warned
+from harness.protocol.names import function_of
 from harness.protocol.visible import visible
 from harness.pytest_side import reports
 from harness.pytest_side.reports import Captured
@@ -117,7 +118,7 @@ class RemoteRun:
 
     def _owner(self, nodeid: str) -> _State | None:
         """The host's item that a test of the guest belongs to."""
-        return self._states.get(nodeid) or self._states.get(request.function_of(nodeid))
+        return self._states.get(nodeid) or self._states.get(function_of(nodeid))
 
     def _print(self, stream: str, data: bytes) -> None:
         if self._live is not None:

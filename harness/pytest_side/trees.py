@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course import catalog
+from harness.run.payload import TREES
 
-TREES = ("lessons", "solutions")
 TEST_FILE = re.compile(r"test_[A-Za-z0-9_.-]+\.py")
 """Names that are harmless to print and to take apart again as a node id."""
 HOME = Path(__file__).resolve().parents[2]

@@ -15,9 +15,10 @@ from harness.lab.channel import Output
 from harness.lab.guest import Lab
 from harness.protocol.facts import Measured
 from harness.protocol.messages import Collected, Finished, Reported, Started, Uncollectable, Warned
+from harness.protocol.names import function_of
 from harness.protocol.visible import visible
 from harness.run import session, verdict
-from harness.run.request import Request, function_of, is_mine
+from harness.run.request import Request, is_mine
 from harness.run.session import Died, Event
 from harness.run.verdict import NOT_RUN, Verdict
 

@@ -11,7 +11,7 @@ from harness.course.catalog import Lesson
 from harness.course.stubs import Hole
 from harness.lab.guest import Deadlines
 from harness.protocol.messages import Run
-from harness.protocol.names import LEARNERS_TEST
+from harness.protocol.names import LEARNERS_TEST, function_of
 from harness.run import payload
 
 
@@ -84,11 +84,6 @@ class Request:
             functions={nodeid: step for nodeid, step in self.functions.items() if not nodeid.startswith(begin)},
             wanted=tuple(nodeid for nodeid in self.wanted if not nodeid.startswith(begin)),
         )
-
-
-def function_of(nodeid: str) -> str:
-    """The node id without the parameters of a case."""
-    return nodeid.split("[")[0]
 
 
 def is_mine(nodeid: str) -> bool:

@@ -27,7 +27,8 @@ from harness.protocol.messages import (
     Uncollectable,
     Warned,
 )  # fmt: skip
-from harness.run.request import Request, function_of, is_mine
+from harness.protocol.names import function_of
+from harness.run.request import Request, is_mine
 
 STOP_GRACE_S = 30
 

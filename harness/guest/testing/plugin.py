@@ -18,7 +18,7 @@ from harness.guest.testing.no_events import NoEvents
 from harness.protocol import open_step as opened
 from harness.protocol.facts import Facts, Frame
 from harness.protocol.messages import Run
-from harness.protocol.names import LEARNERS_TEST
+from harness.protocol.names import LEARNERS_TEST, function_of
 
 FRAMES_MAX = 50
 MESSAGE_MAX = 4000
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests that the host selected; a test that only this side knows belongs to its function."""
     wanted = frozenset(config.stash[RUN].wanted)
-    keep = [item for item in items if item.nodeid in wanted or item.nodeid.split("[")[0] in wanted]
+    keep = [item for item in items if item.nodeid in wanted or function_of(item.nodeid) in wanted]
     config.hook.pytest_deselected(items=[item for item in items if item not in keep])
     items[:] = keep
 
