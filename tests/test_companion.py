@@ -435,3 +435,9 @@ def everywhere(lesson, name):
 
 def version(name, number):
     return b"%s %d " % (name.encode(), number) * 5000
+
+
+def test_a_file_named_workbook_is_a_sentence(tmp_path):
+    (tmp_path / progress.FOLDER).touch()
+    with pytest.raises(UsageError, match=r"your progress cannot be kept: .*\.workbook: File exists"):
+        progress.folder(tmp_path)

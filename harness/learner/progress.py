@@ -47,9 +47,10 @@ class Standing:
 
 
 def folder(root: Path) -> Path:
-    """The learner's own folder in the checkout, made if need be."""
+    """The learner's own folder in the checkout, made if need be; UsageError where it cannot be."""
     path = root / FOLDER
-    path.mkdir(exist_ok=True)
+    with _named_where_it_fails(root):
+        path.mkdir(exist_ok=True)
     return path
 
 
