@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import LabError
 from harness.lab import accelerator, qemu, saved
 from harness.lab.image import disk
 from harness.lab.image.recipe import DEFAULT
+from harness.lab.machine import Machine
 from harness.measure import interrupts
+from harness.protocol.messages import Ready, Warmed
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = [sys.executable, "-c", "import sys; sys.argv[1:] = ['lab', 'build']; from harness.cli import main; main()"]
@@ -121,18 +124,28 @@ def test_a_cache_that_cannot_be_made_is_named(programs):
 
 
 @pytest.mark.guest
-def test_no_room_for_the_saved_guest_ends_the_build_with_a_sentence(tmp_path):
+def test_no_room_for_the_saved_guest_is_a_sentence(tmp_path, monkeypatch):
+    """A guest that is there already is saved once more: to boot and warm another would take a minute."""
     whole = saved.ensure(print)
-    home = tmp_path / "ebpf-workbook"
-    home.mkdir()
-    (home / whole.disk.directory.name).symlink_to(whole.disk.directory)
-    shutil.copy(accelerator._memory(), home)
-    seen = build(os.environ["PATH"], tmp_path, file_max=100 << 20)
-    assert seen.returncode == 3, seen.stderr
-    assert "QEMU could not save the guest" in seen.stderr
-    assert "next: make check" in seen.stderr
-    assert "Traceback" not in seen.stderr
-    assert [path.name for path in home.glob("*guest-*")] + list(home.glob(".*-*")) == []
+    answers = {Ready: Ready(kernel="6", machine="x86_64"), Warmed: Warmed(import_s=1, compile_s=1)}
+    choice = accelerator.Choice(whole.facts.accelerator, "", "")
+
+    def restored(image, initrd, accel, *, monitor):
+        machine = Machine(image, whole.directory / "initrd", accel, state=whole.directory / "state", monitor=monitor)
+        monkeypatch.setattr(machine.channel, "expect", lambda kind, _: answers[kind])
+        monkeypatch.setattr(machine.channel, "request", lambda _: None)
+        return machine
+
+    monkeypatch.setattr(saved, "Machine", restored)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 20, limits[1]))
+    try:
+        with pytest.raises(LabError, match="QEMU could not save the guest") as failed:
+            saved._build(whole.disk, choice, tmp_path, print)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failed.value.remedy == "make check"
+    assert not (tmp_path / "facts.json").exists()
 
 
 @pytest.mark.parametrize("version", ["7.2.15 (Debian 1:7.2+dfsg-7+deb12u13)", "8.1.5"])

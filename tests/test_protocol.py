@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from harness.protocol import codec, facts, messages
+from harness.protocol import codec, facts, messages, names
 from harness.protocol.frames import (
     FILE_MAX,
     HEADER,
@@ -159,3 +159,8 @@ def test_each_text_of_a_guest_is_made_visible(text):
     frame = read.facts.frames[0]
     seen = {read.nodeid, read.text, read.facts.exception, read.facts.message, frame.path, frame.name}
     assert seen == {visible(text)}
+
+
+def test_a_real_time_signal_has_no_name_and_raises_nothing():
+    assert names.signal_name(9) == "SIGKILL"
+    assert names.signal_name(35) == "a signal without a name"

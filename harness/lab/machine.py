@@ -16,6 +16,7 @@ from harness.lab import qemu
 from harness.lab.channel import Channel
 from harness.lab.console import Console
 from harness.lab.image.disk import Disk
+from harness.protocol.names import signal_name
 
 
 class Machine:
@@ -89,7 +90,7 @@ class Machine:
     def _ending(self) -> Iterator[str]:
         status = self._process.poll()
         if status is not None and status < 0:
-            yield f"QEMU was ended by signal {-status} ({signal.Signals(-status).name})"
+            yield f"QEMU was ended by signal {-status} ({signal_name(-status)})"
         elif status is not None:
             yield f"QEMU ended by itself, with status {status}"
 

@@ -1,5 +1,7 @@
 """Names that both ends use."""
 
+import signal
+
 LOADER = "loader.py"
 """The Python half of a lesson."""
 LEARNERS_TEST = "test_mine.py"
@@ -11,3 +13,11 @@ REFUSALS = ("Failed to compile BPF module", "Failed to load BPF program", "Need 
 def function_of(nodeid: str) -> str:
     """The node id without the parameters of a case."""
     return nodeid.split("[")[0]
+
+
+def signal_name(number: int) -> str:
+    """As in SIGKILL; a real-time signal has none (signal(7))."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "a signal without a name"

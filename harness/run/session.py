@@ -27,7 +27,7 @@ from harness.protocol.messages import (
     Uncollectable,
     Warned,
 )  # fmt: skip
-from harness.protocol.names import function_of
+from harness.protocol.names import function_of, signal_name
 from harness.run.request import Request, is_mine
 
 STOP_GRACE_S = 30
@@ -221,12 +221,5 @@ def _how(end: Exited, progress: Progress, stopped: str) -> str:
     if progress.interrupted:
         return f"the code raised {progress.interrupted}, which ends a test run"
     if end.status < 0:
-        return f"its process was ended by signal {-end.status} ({_signal(-end.status)})"
+        return f"its process was ended by signal {-end.status} ({signal_name(-end.status)})"
     return f"the code ended its own process (exit status {end.status})"
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return "a signal without a name"
