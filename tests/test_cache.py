@@ -43,7 +43,7 @@ def test_a_failed_build_leaves_nothing(home):
 
 
 @pytest.mark.parametrize("damage", ["shorter", "gone", "never sealed"])
-def test_one_that_was_cut_short_is_not_taken_and_can_be_built_anew(home, damage):
+def test_an_interrupted_build_is_not_used_and_can_be_rebuilt(home, damage):
     build(home / "disk-1")
     if damage == "shorter":
         os.truncate(home / "disk-1/file", 500)
@@ -131,7 +131,7 @@ def test_a_build_that_was_killed_is_swept_by_the_next(home):
     assert cache.intact(home / "disk-1")
 
 
-def test_a_saved_guest_is_bound_to_its_disk_its_qemu_and_its_accelerator(home, monkeypatch):
+def test_a_saved_guest_depends_on_disk_qemu_and_accelerator(home, monkeypatch):
     image = disk.Disk(disk.path_of(DEFAULT))
     build(image.directory)
     image.image.write_text("first")

@@ -170,7 +170,7 @@ def test_bounds_are_told_in_words():
     )
 
 
-def test_where_the_verifier_gave_up_counting_no_register_is_to_blame():
+def test_no_register_is_blamed_if_the_verifier_gave_up():
     log = """\
 172: (af) r4 ^= r3                    ; R3=29920 R4_w=30004
 173: (57) r4 &= 63
@@ -206,7 +206,7 @@ def test_the_place_has_the_caret_below_it():
     assert body[at + 1].index("^") == body[at].index("undefined_name")
 
 
-def test_an_unknown_error_is_shown_as_such_with_its_line_lifted_out():
+def test_an_unknown_error_is_shown_with_its_line():
     found = explain(
         of_log("0: (b7) r0 = 0  ; R0_w=0\nthe moon is in the wrong house\nprocessed 1 insns (limit 1000000)\n")
     )
@@ -287,7 +287,7 @@ def test_the_verdict_on_a_refused_program_is_at_its_line(lesson):
     assert "processed 7 insns" in found.log
 
 
-def test_a_failure_that_did_not_come_again_is_explained_from_what_was_printed(lesson):
+def test_a_failure_that_did_not_recur_is_explained_by_its_log(lesson):
     found = refused(lesson, gathered("unchecked").text, status=0)
     assert (found.kind, found.place) == ("broken", "lessons/90-small/small.bpf.c:11")
 
@@ -303,7 +303,7 @@ def test_a_process_that_the_compiler_ended_is_the_programs_fault(lesson):
     ("words", "kind"),
     [("the following arguments are required: view", "run"), ("unrecognized arguments: --wide", "unknown")],
 )
-def test_what_a_script_says_of_its_arguments_is_shown_in_its_own_words(words, kind):
+def test_a_scripts_usage_message_is_shown(words, kind):
     text = f"usage: tool.py [-h] view\ntool.py: error: {words}\n"
     said = Gathered(file="/t/tool.py", stage="run", status=1, text=text, exception="SystemExit", message="2")
     found = explain(of_gathered(said, {Path("/t/tool.py"): ""}))

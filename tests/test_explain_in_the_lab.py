@@ -78,7 +78,7 @@ def test_a_program_a_script_and_a_right_program_share_a_guest(tmp_path):
     assert code == 1
 
 
-def test_a_program_that_takes_the_lab_with_it_costs_only_its_own_answer(tmp_path):
+def test_a_program_that_crashes_the_lab_spares_the_others(tmp_path):
     (tmp_path / "crash.py").write_text("open('/proc/sysrq-trigger', 'w').write('c')\n")
     (tmp_path / "wrong.bpf.c").write_text(WRONG)
     code, found = explained(tmp_path, "crash.py", "wrong.bpf.c")
@@ -129,7 +129,7 @@ def test_a_script_gets_the_arguments_that_it_wants(tmp_path):
     assert code == 0
 
 
-def test_a_script_that_ends_before_it_loads_anything_is_not_called_right(tmp_path):
+def test_a_script_that_loads_nothing_is_not_called_correct(tmp_path):
     scripts = {
         "usage.py": "import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit()\n",
         "functions.py": "def attach():\n    pass\n",

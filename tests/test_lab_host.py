@@ -51,7 +51,7 @@ def test_the_reference_is_green_on_the_guests_own_kernel():
     assert "test_after_detach_nothing_is_printed PASSED" in done.out
 
 
-def test_a_host_that_cannot_run_lessons_is_refused_with_the_reason(monkeypatch):
+def test_a_host_that_cannot_run_lessons_is_refused_with_reasons(monkeypatch):
     monkeypatch.setattr(host, "PYTHON", "/nonexistent/python3")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     with pytest.raises(SetupError, match="does not serve as a lab: /nonexistent/python3 is not there"):

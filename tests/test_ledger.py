@@ -143,7 +143,7 @@ def test_a_forged_entry_is_found_when_it_is_sampled(proof, run, lesson):  # noqa
     assert found_after < 60
 
 
-def test_a_proof_that_failed_and_then_passed_is_flaky_and_runs_each_time(proof, run):
+def test_a_proof_that_failed_and_passed_runs_each_time(proof, run):
     run(proof(), proof().changes(1), Lab(oracle=said_no()))
     prove_all(proof, run)
     entries = Ledger.load(proof().jobs[0].lesson).entries

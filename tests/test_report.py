@@ -104,7 +104,7 @@ def test_the_sums_are_right(course, lesson):
     assert classes == ["done", "todo"]
 
 
-def test_a_lesson_that_was_done_stays_done_and_says_what_it_is_now(lesson):
+def test_a_lesson_done_once_stays_done_and_shows_its_verdict(lesson):
     progress.note_check(lesson, "done", 2, "2026-01-01T10:00:00")
     progress.note_check(lesson, "red", 1, "2026-01-03T10:00:00")
     seen = page(lesson)

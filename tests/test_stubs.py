@@ -33,7 +33,7 @@ def test_a_python_region_becomes_a_not_implemented_error():
     assert stub_of(PYTHON, Path("x.py")) == wanted
 
 
-def test_a_c_region_keeps_its_comment_and_returns_where_it_returned():
+def test_a_c_region_keeps_its_comment_and_its_return():
     wanted = "int probe(void *ctx)\n{\n    // TODO 2: count\n    // TODO 3: say so\n    return 0;\n}\n"
     assert stub_of(C, Path("x.c")) == wanted
 
