@@ -374,8 +374,8 @@ def test_a_lost_guests_console_is_shown_with_its_heading():
 
 
 def test_a_fault_of_the_workbook_is_no_verdict():
-    code = "from harness import cli; cli.app = lambda: {}['nobody thought of this']; cli.main()"
+    code = "from harness import cli; cli.app = lambda: {}['an unforeseen case']; cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 3
-    assert "KeyError: 'nobody thought of this'" in done.stderr
+    assert "KeyError: 'an unforeseen case'" in done.stderr
     assert done.stderr.endswith("This is a fault of the workbook, not of your code.\n")

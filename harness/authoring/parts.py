@@ -111,7 +111,7 @@ def _stray(lesson: Lesson) -> Iterator[Path]:
 
 
 def _tracked(folder: Path) -> list[Path]:
-    """The files in `folder` that git knows; a learner's own notes are nobody's business."""
+    """The files in `folder` that git tracks, so without a learner's notes."""
     done = subprocess.run(["git", "ls-files", "."], cwd=folder, capture_output=True, text=True)
     return [folder / line for line in done.stdout.splitlines()]
 

@@ -1,8 +1,8 @@
 """The half of the author's check that needs guests: stubs red, solutions green, each step and each mutant proven.
 
-The solution's green run of all tests is the one that everything else of the same check refers to: a mutant counts as
-killed by a test that passed there, so that each mutant costs one run, of that test alone. Steps and mutants follow one
-another in a guest; what they are measured by, the solution, the stub and the oracle, runs in guests of its own.
+The solution's green run of all tests is the yardstick of a check: only a test that passed there kills a mutant, so each
+mutant costs one run, of that test alone. Steps and mutants share a guest. Solution, stub and oracle, which they are
+measured against, run in separate guests.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Job:
     digest: str = ""
     """Of all that the check depends on."""
     fresh: bool = True
-    """In a guest of its own; else in one that others had before."""
+    """In a fresh guest; else in one that earlier runs used."""
     alone: bool = False
     """It needs the machine to itself."""
     promise: Reference | None = None
