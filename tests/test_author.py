@@ -60,7 +60,7 @@ class Lab:
 
     solution: outcome.TestResult = field(default_factory=passed)
     mutant: outcome.TestResult = field(default_factory=said_no)
-    oracle: outcome.TestResult = field(default_factory=lambda: passed("reference 23, witness 23\n"))
+    oracle: outcome.TestResult = field(default_factory=lambda: passed("reference 23, oracle 23\n"))
     mine: outcome.TestResult = field(default_factory=passed)
     stub: outcome.TestResult | None = None
     runs: list = field(default_factory=list)
@@ -218,7 +218,7 @@ def test_a_mutant_that_does_not_find_its_text_once_is_a_finding(lesson, found, f
 
 def test_the_oracles_numbers_are_shown_where_all_is_well(found):
     finding = beginning(found(Lab()), "oracle agrees")
-    assert (finding.ok, finding.shown) == (True, "reference 23, witness 23")
+    assert (finding.ok, finding.shown) == (True, "reference 23, oracle 23")
 
 
 @pytest.mark.parametrize("answer", [passed(""), said_no()])
@@ -275,7 +275,7 @@ def test_what_a_lesson_says_is_checked(lesson):
     found = {f.what: f for f in author.check_files(catalog.load(lesson.folder()))}
     assert "BPF.ksym (solutions/91-small/loader.py:4)" in beginning(found, "every BCC name").detail
     assert "BPF.sym" in beginning(found, "every taught name").detail
-    assert "hint 3 of step 1 holds" in beginning(found, "no answer stands").detail
+    assert "hint 3 of step 1 holds" in beginning(found, "no answer is in a hint").detail
 
 
 def test_steps_and_mutants_share_a_guest_references_do_not(lesson, monkeypatch):

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A cache of its own."""
+    """A separate cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return cache.root()
 

@@ -43,7 +43,7 @@ def two() -> int:
 
 @pytest.fixture
 def lesson(course):
-    """A lesson with two holes, its stubs written."""
+    """A lesson with two TODOs, its stubs written."""
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     found = catalog.load(course.root / "lessons/90-small")
     for name, text in stubs.stubs(found).items():
@@ -418,7 +418,7 @@ def test_fifty_kills_at_random_moments_lose_nothing(lesson):
 
 
 def told_until_killed(lesson, number, words, seconds):
-    """What the writer said that it had done until it was killed, so many seconds after so many words."""
+    """What the writer reported as done until it was killed, a number of seconds after a number of words."""
     argv = [sys.executable, "-c", WRITER, str(lesson.folder()), str(number)]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ, text=True)
     told = [process.stdout.readline() for _ in range(words)]

@@ -53,7 +53,7 @@ CASES = {
     "a syntax error": ("def act(:\n    pass\n", "SyntaxError"),
     "an empty file": ("", "has no attribute 'act'"),
     "not UTF-8": (b"def act(): return '\xff'\n", "SyntaxError"),
-    "a child in a session of its own": (
+    "a child in a separate session": (
         f"import os, time\ndef act():\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(9999)\n{END}",
         "as it should",
     ),

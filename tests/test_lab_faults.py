@@ -22,7 +22,7 @@ BUILD = [sys.executable, "-c", "import sys; sys.argv[1:] = ['lab', 'build']; fro
 
 
 def build(path, cache, file_max=resource.RLIM_INFINITY):
-    """`workbook lab build` with these programs, this cache and files of at most so many bytes."""
+    """`workbook lab build` with these programs, this cache and a limit on the size of files."""
     return subprocess.run(
         BUILD,
         cwd=ROOT, env=os.environ | {"PATH": str(path), "XDG_CACHE_HOME": str(cache)},

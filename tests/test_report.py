@@ -1,4 +1,4 @@
-"""The page that `workbook report` writes: right, whole, and safe whatever stands in the files it is made of."""
+"""The page that `workbook report` writes: right, whole, and safe whatever its files contain."""
 
 import base64
 import html.parser

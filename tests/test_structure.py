@@ -1,4 +1,4 @@
-"""Imports point one way, and the guest's half stands alone."""
+"""Imports point one way, and the guest's half imports nothing of the host's."""
 
 import ast
 import re

@@ -139,7 +139,7 @@ def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
 
 
 def _oracle(lesson: Lesson, lab: Lab) -> Finding:
-    """The reference agrees with an independent witness; the numbers of both are shown."""
+    """The reference agrees with an independent tool; the numbers of both are shown."""
     travels = {path: files.read(path) for path in (lesson.oracle, *lesson.oracle.parent.glob("*.c"))}
     results = outcome.run(lab, of_lesson(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
     printed = [line.strip() for test in results.tests.values() for line in test.printed.splitlines() if line.strip()]
@@ -153,7 +153,7 @@ def _generated(lesson: Lesson, tree: str) -> dict[Path, bytes]:
 
 
 def _stub(lesson: Lesson, lab: Lab) -> Finding:
-    """The stub as shipped: its first step stands at its TODO, and every later one waits behind it."""
+    """The stub as it is: its first step stops at its TODO, and every later step waits."""
     request = of_lesson(lesson, "lessons", replaced=_generated(lesson, "lessons"), tests=(lesson.tests,))
     results = outcome.run(lab, request)
     first = stubs.holes(lesson)[0]
@@ -179,7 +179,7 @@ def _does_not_load(test: TestResult) -> bool:
 
 
 def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Finding:
-    """The reference with this one hole open again: the first test that does not pass is one of the step's own.
+    """The reference with this one TODO open again: the first test that does not pass is one of the step's own.
 
     Each earlier step is there with its first test, all of its tests would cost the author's check minutes more.
     """

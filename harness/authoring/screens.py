@@ -53,7 +53,7 @@ class Act:
     picture: str = ""
     """Name of the picture that is taken of it, without its ending."""
     lines: int = 1000
-    """The picture shows so many, and how many more there were."""
+    """The picture shows this many, and says how many more there were."""
 
 
 def _write_all(number: str) -> Callable[[Path], None]:

@@ -83,7 +83,7 @@ class Lesson:
 
     @property
     def oracle(self) -> Path:
-        """The tests that compare the reference with an independent witness."""
+        """The tests that compare the reference with an independent tool."""
         return self.root / "tests" / "oracles" / f"{self.name}.py"
 
 
