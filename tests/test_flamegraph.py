@@ -186,6 +186,7 @@ def test_the_title_without_a_second_file_is_the_process():
     assert headline(flamegraph.of_folded(FOLDED)) == ("shares", "100 samples")
     assert headline(flamegraph.of_folded("a;main 1\n")) == ("a", "1 sample")
     assert headline(flamegraph.of_folded("a;main 1\nb;main 1\n")) == ("2 processes", "2 samples")
+    assert headline(flamegraph.Profile({(): 2.0}, "samples")) == ("no functions", "2 samples")
 
 
 @pytest.mark.parametrize(

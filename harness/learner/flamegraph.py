@@ -190,7 +190,9 @@ def title(profile: Profile) -> str:
     if profile.title:
         return profile.title
     outermost = {frames[0] for frames in profile.stacks if frames}
-    return outermost.pop() if len(outermost) == 1 else f"{len(outermost)} processes"
+    if len(outermost) == 1:
+        return outermost.pop()
+    return f"{len(outermost)} processes" if outermost else "no functions"
 
 
 def facts(profile: Profile) -> str:
