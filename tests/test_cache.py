@@ -76,7 +76,7 @@ def stored(home, monkeypatch):
 
 @pytest.mark.parametrize("what", ["disk/disk.ext4", "directory/state", "directory/facts.json", "directory/sealed.json"])
 @pytest.mark.parametrize("length", [100, None], ids=["truncated", "gone"])
-def test_an_image_or_a_state_that_was_cut_short_is_built_anew(stored, what, length):
+def test_an_incomplete_image_or_state_is_rebuilt(stored, what, length):
     path = (stored.disk.directory if what.startswith("disk/") else stored.directory) / what.split("/")[1]
     if length is None:
         path.unlink()
@@ -85,7 +85,7 @@ def test_an_image_or_a_state_that_was_cut_short_is_built_anew(stored, what, leng
     assert saved.find() is None
 
 
-def test_after_an_update_of_qemu_the_guest_is_saved_anew(stored, monkeypatch):
+def test_after_an_update_of_qemu_the_guest_is_saved_again(stored, monkeypatch):
     monkeypatch.setattr(qemu, "find", lambda: qemu.Qemu("/usr/bin/qemu", "10.1.0"))
     assert saved.find() is None
 

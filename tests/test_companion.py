@@ -154,7 +154,7 @@ def test_verify_hides_pytests_advice(lesson):
     assert found.text == "assert [1] == [2]\n  \n  At index 0 diff: 1 != 2"
 
 
-def test_behind_the_last_lesson_comes_the_report(lesson):
+def test_the_report_follows_the_last_lesson(lesson):
     view = verify.View(lesson, seen(lesson, PASSED, PASSED))
     assert verify.next_command(view, "lessons") == "make run-90, then make report"
     (lesson.root / "lessons/93-next").mkdir()
@@ -162,7 +162,7 @@ def test_behind_the_last_lesson_comes_the_report(lesson):
     assert verify.next_command(view, "lessons") == "make run-90, then make lesson-93"
 
 
-def test_the_marks_of_holes_are_no_difference(lesson):
+def test_the_marks_of_todos_are_no_difference(lesson):
     (lesson.folder() / "loader.py").write_text(
         "def one() -> int:\n    return 23\n\n\ndef two() -> int:\n    return 47\n"
     )

@@ -136,7 +136,7 @@ def test_an_unreadable_test_is_no_broken_one(course):
 
 
 @pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 of later steps"]), (9, ["far", "farther"])])
-def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, told):
+def test_wrong_answers_of_later_steps_are_counted_not_listed(course, reached, told):
     course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\n@pytest.mark.x\ndef test_late(): pass\n")
     lesson = catalog.load(course.root / "lessons/90-small")
     missed = tuple(

@@ -77,7 +77,7 @@ wait
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_ended_takes_its_programs_along(programs, tmp_path, number):
+def test_a_killed_build_kills_its_programs(programs, tmp_path, number):
     for name in ("mktemp", "sleep", "touch"):
         (programs / name).symlink_to(shutil.which(name))
     (tmp_path / "tmp").mkdir()

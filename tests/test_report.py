@@ -78,7 +78,7 @@ def test_nothing_is_loaded_from_anywhere_and_nothing_runs(lesson):
     assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
 
 
-def test_what_stands_in_files_is_text_and_nothing_else(course, lesson):
+def test_what_files_contain_is_shown_as_text(course, lesson):
     made(lesson, "notes.txt", EVIL)
     made(lesson, "<b>.log", "x")
     made(lesson, "profile.folded", f"{EVIL} 3\n")
@@ -261,7 +261,7 @@ def test_a_page_has_a_largest_size(lesson, monkeypatch):
     assert f"{'x' * htmlreport.COLUMNS_MAX}…" in text
 
 
-def test_a_lesson_shows_so_many_files(lesson):
+def test_a_lesson_shows_a_limited_number_of_files(lesson):
     for number in range(htmlreport.FILES_MAX + 3):
         made(lesson, f"{number:03}.txt", "x")
     assert shown(lesson)["More files"].text == "3 more files are not shown"

@@ -78,7 +78,7 @@ def test_a_script_is_examined_after_events_at_its_probes(monkeypatch, tmp_path):
     assert seen["stirs"] >= 3
 
 
-def test_each_cause_is_told_from_the_facts():
+def test_each_cause_is_inferred_from_the_facts():
     on_open = (replace(KPROBE, target="__x64_sys_open"),)
     assert kind(programs=()) == "not-attached"
     assert kind(programs=(IDLE,), attachments=()) == "not-attached"
@@ -120,13 +120,13 @@ def test_a_red_test_that_saw_nothing_says_why():
     assert (well.kind, verdict.NO_EVENTS in well.text) == ("red", False)
 
 
-def test_each_cause_is_told_of_in_the_page():
+def test_the_page_explains_each_cause():
     told = re.findall(r"^## (\S+)$", (ROOT / "docs/silent.md").read_text(), re.MULTILINE)
     assert sorted(told) == sorted(typing.get_args(causes.Kind))
 
 
 @pytest.mark.guest
-def test_a_lesson_whose_filter_drops_all_is_told_so(tmp_path):
+def test_a_filter_that_drops_everything_is_reported(tmp_path):
     for tree in ("lessons", "solutions"):
         shutil.copytree(ROOT / tree / "01-hello-kprobe", tmp_path / tree / "01-hello-kprobe")
     for name in ("loader.py", "hello_kprobe.bpf.c"):

@@ -170,7 +170,7 @@ def test_one_loop_receives_from_a_channel():
     assert decoding == {"harness.lab.channel"}
 
 
-def test_names_are_spelt_alike_in_the_course_and_the_protocol():
+def test_course_and_protocol_spell_names_the_same():
     assert {names.LOADER, names.LEARNERS_TEST} <= set(catalog.EDITED)
 
 
