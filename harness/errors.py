@@ -17,7 +17,7 @@ class WorkbookError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        """`remedy` is the command or the step that mends it, as it would be typed."""
+        """`remedy` is the command or the step that fixes it, as it would be typed."""
         super().__init__(message)
         self.remedy = remedy
 

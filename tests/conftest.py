@@ -1,4 +1,4 @@
-"""A small course of its own, on which the harness can be tried without compiling anything."""
+"""A small separate course, to try the harness without compiling anything."""
 
 import os
 import signal

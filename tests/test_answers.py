@@ -68,7 +68,7 @@ def test_a_later_stub_that_holds_an_answer_is_named_by_line(lessons):
 
 
 @pytest.mark.parametrize("given", ["", "return None", "if value is None:", "total += row.values"])
-def test_a_later_stub_may_hold_what_is_nobodys_answer(lessons, given):
+def test_a_later_stub_may_hold_lines_of_any_program(lessons, given):
     course = lessons(given=given)
     assert answers.in_stub(course.lessons[1], course) == []
 

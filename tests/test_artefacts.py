@@ -1,4 +1,4 @@
-"""What a guest sends as artefacts: plain names of known kinds, so many, once each, and nothing overwritten."""
+"""What a guest sends as artefacts: plain names of known kinds, a limited number, once each, and nothing overwritten."""
 
 import pytest
 from labs import FakeLab, said

@@ -61,7 +61,7 @@ class Lab:
 
     solution: outcome.TestResult = field(default_factory=passed)
     mutant: outcome.TestResult = field(default_factory=said_no)
-    oracle: outcome.TestResult = field(default_factory=lambda: passed("reference 23, witness 23\n"))
+    oracle: outcome.TestResult = field(default_factory=lambda: passed("reference 23, oracle 23\n"))
     mine: outcome.TestResult = field(default_factory=passed)
     stub: outcome.TestResult | None = None
     runs: list = field(default_factory=list)
@@ -116,7 +116,7 @@ def beginning(found, words):
     return next(finding for what, finding in found.items() if what.startswith(words))
 
 
-def test_a_mutant_is_killed_by_an_assertion_of_a_test_that_passes_on_the_solution(found):
+def test_an_assertion_kills_a_mutant_if_the_solution_passes(found):
     assert beginning(found(Lab()), "mutant off-by-one").ok
 
 
@@ -133,7 +133,7 @@ def test_a_mutants_run_is_over_when_it_is_killed(found, answer, over):
     assert [ended for kind, _, ended in lab.runs if kind == "mutant"] == [over]
 
 
-def test_a_step_is_proven_where_the_first_test_that_stops_is_its_own(found):
+def test_a_step_is_proven_if_its_own_test_is_the_first_to_fail(found):
     stops = replace(said_no("NotImplementedError"), verdict=Verdict("todo"))
     lab = Lab(stub=stops)
     assert beginning(found(lab), "step 1 is proven").ok
@@ -220,7 +220,7 @@ def test_a_mutant_that_does_not_find_its_text_once_is_a_finding(lesson, found, f
 
 def test_the_oracles_numbers_are_shown_where_all_is_well(found):
     finding = beginning(found(Lab()), "oracle agrees")
-    assert (finding.ok, finding.shown) == (True, "reference 23, witness 23")
+    assert (finding.ok, finding.shown) == (True, "reference 23, oracle 23")
 
 
 @pytest.mark.parametrize("answer", [passed(""), said_no()])
@@ -260,7 +260,7 @@ def test_a_lost_guest_is_a_failed_finding_and_the_rest_goes_on(found):
     ("first", "mutant", "ok", "runs"),
     [(passed, said_no, True, 1), (passed, passed, False, 1), (said_no, said_no, False, 0)],
 )
-def test_the_references_own_test_passes_twice_and_catches_its_mutant(lesson, found, first, mutant, ok, runs):
+def test_the_references_learners_test_catches_its_mutant(lesson, found, first, mutant, ok, runs):
     path = lesson.folder() / "lesson.toml"
     path.write_text(path.read_text() + 'mutant = "off-by-one"\n')
     for tree in ("lessons", "solutions"):
@@ -277,10 +277,10 @@ def test_what_a_lesson_says_is_checked(lesson):
     found = {f.what: f for f in author.check_files(catalog.load(lesson.folder()))}
     assert "BPF.ksym (solutions/91-small/loader.py:4)" in beginning(found, "every BCC name").detail
     assert "BPF.sym" in beginning(found, "every taught name").detail
-    assert "hint 3 of step 1 holds" in beginning(found, "no answer stands").detail
+    assert "hint 3 of step 1 holds" in beginning(found, "no answer is in a hint").detail
 
 
-def test_steps_and_mutants_share_a_guest_and_what_they_are_measured_by_has_its_own(lesson, monkeypatch):
+def test_steps_and_mutants_share_a_guest_references_do_not(lesson, monkeypatch):
     lab, labs = Lab(), []
     monkeypatch.setattr(
         outcome, "run", lambda where, *rest, **more: labs.append(where) or lab.run(where, *rest, **more)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A cache of its own."""
+    """A separate cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return cache.root()
 
@@ -43,7 +43,7 @@ def test_a_failed_build_leaves_nothing(home):
 
 
 @pytest.mark.parametrize("damage", ["shorter", "gone", "never sealed"])
-def test_one_that_was_cut_short_is_not_taken_and_can_be_built_anew(home, damage):
+def test_an_interrupted_build_is_not_used_and_can_be_rebuilt(home, damage):
     build(home / "disk-1")
     if damage == "shorter":
         os.truncate(home / "disk-1/file", 500)
@@ -76,7 +76,7 @@ def stored(home, monkeypatch):
 
 @pytest.mark.parametrize("what", ["disk/disk.ext4", "directory/state", "directory/facts.json", "directory/sealed.json"])
 @pytest.mark.parametrize("length", [100, None], ids=["truncated", "gone"])
-def test_an_image_or_a_state_that_was_cut_short_is_built_anew(stored, what, length):
+def test_an_incomplete_image_or_state_is_rebuilt(stored, what, length):
     path = (stored.disk.directory if what.startswith("disk/") else stored.directory) / what.split("/")[1]
     if length is None:
         path.unlink()
@@ -85,7 +85,7 @@ def test_an_image_or_a_state_that_was_cut_short_is_built_anew(stored, what, leng
     assert saved.find() is None
 
 
-def test_after_an_update_of_qemu_the_guest_is_saved_anew(stored, monkeypatch):
+def test_after_an_update_of_qemu_the_guest_is_saved_again(stored, monkeypatch):
     monkeypatch.setattr(qemu, "find", lambda: qemu.Qemu("/usr/bin/qemu", "10.1.0"))
     assert saved.find() is None
 
@@ -131,7 +131,7 @@ def test_a_build_that_was_killed_is_swept_by_the_next(home):
     assert cache.intact(home / "disk-1")
 
 
-def test_a_saved_guest_is_bound_to_its_disk_its_qemu_and_its_accelerator(home, monkeypatch):
+def test_a_saved_guest_depends_on_disk_qemu_and_accelerator(home, monkeypatch):
     image = disk.Disk(disk.path_of(DEFAULT))
     build(image.directory)
     image.image.write_text("first")

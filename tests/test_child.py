@@ -37,7 +37,7 @@ def tested():
         os.close(fd)
 
 
-def test_output_stays_between_its_reports_however_late_the_agent_looks(tested):
+def test_output_stays_between_its_reports_if_the_agent_is_late(tested):
     child, out_write, theirs, sent = tested
     reporter = Reporter(theirs.fileno())
 

@@ -52,14 +52,14 @@ def test_the_list_is_json_where_a_program_reads_it():
     assert listed["01"]["topic"] == "kprobe"
 
 
-def test_an_unknown_lesson_is_wrong_usage_and_names_what_there_is():
+def test_an_unknown_lesson_is_wrong_usage_and_lists_lessons():
     seen = workbook("verify", "nonsense")
     assert seen.returncode == 2
     assert "'nonsense' names no lesson" in seen.stderr
     assert "01-hello-kprobe" in seen.stderr
 
 
-def test_an_ambiguous_lesson_is_wrong_usage_and_names_what_it_could_be():
+def test_an_ambiguous_lesson_is_wrong_usage_and_lists_matches():
     seen = workbook("verify", "e")
     assert seen.returncode == 2
     assert "'e' names more than one lesson: " in seen.stderr
@@ -67,7 +67,7 @@ def test_an_ambiguous_lesson_is_wrong_usage_and_names_what_it_could_be():
     assert "next: workbook list" in seen.stderr
 
 
-def test_a_lesson_file_with_an_unknown_key_is_wrong_usage_and_named(course):
+def test_an_unknown_key_in_lesson_toml_is_wrong_usage(course):
     path = course.root / "lessons/90-small/lesson.toml"
     path.write_text('titel = "x"\n' + path.read_text())
     seen = workbook("list", cwd=course.root)
@@ -76,7 +76,7 @@ def test_a_lesson_file_with_an_unknown_key_is_wrong_usage_and_named(course):
     assert "unknown key 'titel'" in seen.stderr
 
 
-def test_without_qemu_the_lab_fails_and_the_next_command_is_named(tmp_path):
+def test_without_qemu_the_lab_fails_and_names_the_next_command(tmp_path):
     seen = workbook("lab", "build", PATH="/nonexistent", XDG_CACHE_HOME=str(tmp_path))
     assert seen.returncode == 3
     assert "qemu-system-x86_64 is not installed" in seen.stderr
@@ -142,7 +142,7 @@ def test_help_needs_no_module_but_the_command_line():
     assert [name for name in loaded if not name.startswith("harness.cli")] == ["harness.errors"]
 
 
-def test_an_authors_new_stubs_leave_no_copy_in_the_lesson_and_the_old_ones_can_be_brought_back(course):
+def test_new_stubs_leave_no_copy_and_old_ones_can_be_restored(course):
     (course.root / "solutions/90-small/loader.py").write_text(REFERENCE)
     loader = course.root / "lessons/90-small/loader.py"
     assert workbook("author", "stubs", "90", cwd=course.root).stderr == ""
@@ -163,12 +163,12 @@ def test_an_authors_new_stubs_leave_no_copy_in_the_lesson_and_the_old_ones_can_b
         ("import sys; print(sys.argv[1:], __name__, file=sys.stderr)", 0, "['-x'] __main__\n"),
     ],
 )
-def test_a_loader_runs_as_a_program_and_an_interrupt_leaves_no_traceback(tmp_path, loader, code, complaint):
+def test_interrupting_a_loader_leaves_no_traceback(tmp_path, loader, code, complaint):
     seen = run_loader(tmp_path, loader)
     assert (seen.returncode, seen.stderr) == (code, complaint)
 
 
-def test_what_a_loader_raises_is_shown_from_its_own_first_line_on(tmp_path):
+def test_a_loaders_traceback_begins_with_its_own_line(tmp_path):
     (tmp_path / "beside.py").write_text("def fail():\n    raise ValueError(23)\n")
     seen = run_loader(tmp_path, "import beside\nbeside.fail()")
     assert [line.split(",")[0] for line in seen.stderr.splitlines() if "File" in line] == [
@@ -177,7 +177,7 @@ def test_what_a_loader_raises_is_shown_from_its_own_first_line_on(tmp_path):
     assert seen.stderr.splitlines()[-1] == "ValueError: 23"
 
 
-def test_an_interrupt_while_python_itself_starts_leaves_one_line_end(tmp_path):
+def test_an_interrupt_while_python_starts_prints_one_newline(tmp_path):
     def interrupt_at_once():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.kill(os.getpid(), signal.SIGINT)
@@ -186,7 +186,7 @@ def test_an_interrupt_while_python_itself_starts_leaves_one_line_end(tmp_path):
     assert (seen.returncode, seen.stdout, seen.stderr) == (-signal.SIGINT, "", "\n")
 
 
-def test_every_lesson_with_a_kernel_program_has_an_example_to_watch():
+def test_every_lesson_with_a_bpf_program_has_a_demo():
     assert [one.number for one in Course.load(ROOT) if not one.demo] == ["00"]
 
 
@@ -217,7 +217,7 @@ def test_a_program_in_the_guest_inherits_a_small_environment():
 
 
 @pytest.mark.guest
-def test_a_command_in_the_lab_has_its_input_output_and_exit_status():
+def test_lab_exec_passes_input_output_and_exit_status():
     seen = workbook("lab", "exec", "--", "sh", "-c", "cat; echo oops >&2; exit 7", given="hello\n")
     assert (seen.returncode, seen.stdout, seen.stderr) == (7, "hello\n", "oops\n")
 
@@ -230,7 +230,7 @@ def test_a_command_in_the_lab_has_its_input_output_and_exit_status():
         (["--seconds", "3"], "['--seconds', '3']\n", ""),
     ],
 )
-def test_a_loader_that_is_given_nothing_watches_the_lessons_example(course, arguments, seen, told):
+def test_a_loader_without_arguments_watches_the_lessons_demo(course, arguments, seen, told):
     course.write("lesson.toml", 'demo = ["sh", "-c", "id; uname"]\n' + TOML)
     course.write("loader.py", "import sys; print(sys.argv[1:])\n")
     done = workbook("run", "90", *arguments, cwd=course.root)
@@ -302,7 +302,7 @@ def test_an_interrupt_at_any_moment_leaves_no_guest(moment_s):
 
 
 @pytest.mark.guest
-def test_the_learners_view_shows_the_first_open_step_and_exits_with_one(course):
+def test_verify_shows_the_first_open_step_and_exits_with_1(course):
     test = "import pytest\n@pytest.mark.step(1)\ndef test_one(loader):\n    assert loader.one() == 23\n"
     course.write("test_small.py", test)
     course.write("loader.py", "def one(): return 22\n")
@@ -374,8 +374,8 @@ def test_a_lost_guests_console_is_shown_with_its_heading():
 
 
 def test_a_fault_of_the_workbook_is_no_verdict():
-    code = "from harness import cli; cli.app = lambda: {}['nobody thought of this']; cli.main()"
+    code = "from harness import cli; cli.app = lambda: {}['an unforeseen case']; cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 3
-    assert "KeyError: 'nobody thought of this'" in done.stderr
+    assert "KeyError: 'an unforeseen case'" in done.stderr
     assert done.stderr.endswith("This is a fault of the workbook, not of your code.\n")

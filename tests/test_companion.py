@@ -43,7 +43,7 @@ def two() -> int:
 
 @pytest.fixture
 def lesson(course):
-    """A lesson with two holes, its stubs written."""
+    """A lesson with two TODOs, its stubs written."""
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     found = catalog.load(course.root / "lessons/90-small")
     for name, text in stubs.stubs(found).items():
@@ -67,7 +67,7 @@ def test_hints_follow_the_open_step(lesson):
     assert hints.take(lesson).step.number == 2
 
 
-def test_a_done_lesson_has_no_next_hint_and_those_of_a_step_can_be_asked_for(lesson):
+def test_a_done_lesson_shows_hints_only_for_a_named_step(lesson):
     fill(lesson, 1, 2)
     progress.note_check(lesson, "done", 2, "2026-01-01T00:00:00")
     assert hints.take(lesson) is None
@@ -96,7 +96,7 @@ def fill(lesson, *numbers):
     (lesson.folder() / "loader.py").write_text(text)
 
 
-def test_a_refused_program_is_shown_at_the_step_that_was_reached_and_so_are_its_hints(lesson):
+def test_a_refused_program_is_shown_at_the_step_reached(lesson):
     fill(lesson, 1, 2)
     progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00")
     steps = at_the_step_reached(seen(lesson, BROKEN, BROKEN), holes(lesson), 1)
@@ -126,13 +126,13 @@ def test_a_refused_program_is_shown_at_the_step_that_was_reached_and_so_are_its_
         ((1, 2), 1, (PASSED, PASSED), ["done", "done"]),
     ],
 )
-def test_steps_stay_as_they_are_seen_where_nothing_says_that_they_were_done(lesson, filled, reached, verdicts, kinds):
+def test_steps_keep_their_verdicts_if_none_was_done_before(lesson, filled, reached, verdicts, kinds):
     fill(lesson, *filled)
     steps = at_the_step_reached(seen(lesson, *verdicts), holes(lesson), reached)
     assert [one.verdict.kind for one in steps] == kinds
 
 
-def test_an_own_test_that_was_done_before_does_not_hide_a_refused_program_behind_it(lesson, monkeypatch):
+def test_a_done_learners_test_hides_no_refused_program(lesson, monkeypatch):
     steps = [lesson.steps[0], dataclasses.replace(lesson.steps[1], mutant="one-too-few")]
     steps += [dataclasses.replace(step, number=number) for number, step in enumerate(lesson.steps, 3)]
     longer = dataclasses.replace(lesson, steps=tuple(steps))
@@ -145,7 +145,7 @@ def test_an_own_test_that_was_done_before_does_not_hide_a_refused_program_behind
     assert (view.open.step.number, view.open.verdict) == (4, BROKEN)
 
 
-def test_pytests_advice_to_its_own_user_is_not_told_to_who_has_typed_verify(lesson):
+def test_verify_hides_pytests_advice(lesson):
     (lesson.folder() / "test_small.py").write_text("def test_one(loader): assert [1] == [2]\n")
     (nodeid,) = (asked := request.of_lesson(lesson, "lessons")).functions
     told = Facts(message="assert [1] == [2]\n  \n  At index 0 diff: 1 != 2\n  Use -v to get more diff")
@@ -154,7 +154,7 @@ def test_pytests_advice_to_its_own_user_is_not_told_to_who_has_typed_verify(less
     assert found.text == "assert [1] == [2]\n  \n  At index 0 diff: 1 != 2"
 
 
-def test_behind_the_last_lesson_comes_the_report(lesson):
+def test_the_report_follows_the_last_lesson(lesson):
     view = verify.View(lesson, seen(lesson, PASSED, PASSED))
     assert verify.next_command(view, "lessons") == "make run-90, then make report"
     (lesson.root / "lessons/93-next").mkdir()
@@ -162,7 +162,7 @@ def test_behind_the_last_lesson_comes_the_report(lesson):
     assert verify.next_command(view, "lessons") == "make run-90, then make lesson-93"
 
 
-def test_the_marks_of_holes_are_no_difference(lesson):
+def test_the_marks_of_todos_are_no_difference(lesson):
     (lesson.folder() / "loader.py").write_text(
         "def one() -> int:\n    return 23\n\n\ndef two() -> int:\n    return 47\n"
     )
@@ -208,7 +208,7 @@ def test_what_an_older_version_wrote_is_read(lesson):
     assert (data["version"], data["lessons"]["small"]["was_done"]) == (progress.VERSION, True)
 
 
-def test_progress_that_may_not_be_read_or_written_is_a_sentence_with_its_path(lesson):
+def test_unreadable_progress_is_reported_with_its_path(lesson):
     path = progress.folder(lesson.root) / "progress.json"
     path.mkdir()
     for use in (progress.standing, lambda lesson: progress.note_hint(lesson, 1, 1)):
@@ -351,7 +351,7 @@ def test_reset_names_what_is_no_file_and_leaves_it(lesson, make):
     assert not (lesson.root / ".workbook/kept").exists()
 
 
-def test_reset_keeps_the_learners_files_and_undo_brings_them_back(lesson):
+def test_reset_keeps_the_learners_files_and_undo_restores_them(lesson):
     stub = mine(lesson)
     versions = [b"first \xff\r\n", b"second"]
     for version in versions:
@@ -418,7 +418,7 @@ def test_fifty_kills_at_random_moments_lose_nothing(lesson):
 
 
 def told_until_killed(lesson, number, words, seconds):
-    """What the writer said that it had done until it was killed, so many seconds after so many words."""
+    """What the writer reported as done until it was killed, a number of seconds after a number of words."""
     argv = [sys.executable, "-c", WRITER, str(lesson.folder()), str(number)]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ, text=True)
     told = [process.stdout.readline() for _ in range(words)]

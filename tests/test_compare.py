@@ -48,7 +48,7 @@ def measured(*programs):
     return Measured(programs=programs, maps=(Map(id=3, bytes=4096),), lost=0)
 
 
-def test_the_last_look_at_a_program_counts_and_loads_of_one_name_are_added():
+def test_compare_adds_up_the_last_counts_of_each_load():
     looks = [measured(program(1)), measured(program(1, runs=46, run_ns=46_000)), measured(program(2, stack=64))]
     assert compare.costs(looks) == [compare.Cost("hello", 23, 141, 31, 64, 4096, 69, 69_000)]
 
@@ -65,7 +65,7 @@ def test_both_stand_side_by_side():
     assert row(lines, LESSON.steps[0].title) == ["red", "3/3", "done", "3/3"]
 
 
-def test_a_program_that_only_one_side_has_is_shown_without_numbers_on_the_other():
+def test_a_program_of_one_side_has_no_numbers_on_the_other():
     lines = shown(side(costs=()), side())
     assert row(lines, "machine code (bytes)") == ["-", "141"]
 
@@ -84,7 +84,7 @@ def test_a_specification_that_lost_its_tests_is_not_done(answered):
     assert not compare.done(both)
 
 
-def test_programs_whose_names_the_kernel_cuts_alike_are_told_apart(monkeypatch):
+def test_programs_with_the_same_cut_name_are_told_apart(monkeypatch):
     measure, ids = Measure(), {5: 11, 6: 12}
     monkeypatch.setattr(objects, "fdinfo", lambda pid, fd: {"prog_id": str(ids[fd])})
     cut = Program(id=11, name="sched__sched_pr", type=5, xlated=8, jited=8, verified=1)

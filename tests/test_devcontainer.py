@@ -57,7 +57,7 @@ def test_its_commands_are_targets_of_make(path):
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-def test_the_plain_one_asks_for_no_privilege_and_has_an_ordinary_user():
+def test_the_plain_container_needs_no_privilege():
     config = read(PLAIN)
     assert not {"runArgs", "privileged", "capAdd", "securityOpt", "mounts"} & set(config)
     assert re.search(rf"^RUN useradd .*\b{config['remoteUser']}$", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)

@@ -18,7 +18,7 @@ def test_on_another_system_the_devcontainer_is_its_one_finding(monkeypatch, syst
     assert found.remedy == "open the devcontainer (.devcontainer)"
 
 
-def test_what_is_not_installed_is_named_with_the_command_that_mends_it(monkeypatch):
+def test_a_missing_program_is_named_with_the_command_to_fix_it(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(doctor.disk, "SBIN", "/nonexistent")
     monkeypatch.setattr(doctor.qemu, "find", doctor.qemu.find.__wrapped__)

@@ -151,12 +151,12 @@ def test_a_number_where_an_address_is_wanted(argument, type, advice):
         ),
     ],
 )
-def test_what_a_helper_wants_is_told_in_few_words(wanted, words):
+def test_what_a_helper_expects_is_shown_in_few_words(wanted, words):
     log = f"0: (b7) r3 = 0  ; R3_w=0\nR3 type=scalar expected={wanted}\nprocessed 1 insns (limit 1000000)\n"
     assert explain(of_log(log)).cause.endswith(f"a number, where it wants {words}.")
 
 
-def test_the_newer_form_gives_its_reason_and_its_suggestion():
+def test_the_newer_form_has_its_reason_and_its_suggestion():
     found = explain(of_log(NEWER))
     assert found.rule == "uninitialised"
     assert found.message == "R0 !read_ok"
@@ -164,13 +164,13 @@ def test_the_newer_form_gives_its_reason_and_its_suggestion():
     assert found.advice.endswith("Initialize R0 on every path before this instruction.")
 
 
-def test_bounds_are_told_in_words():
+def test_bounds_are_shown_in_words():
     assert recorded("wide_index").known == (
         "R6 is an address inside a map's value (map n) of 64 bytes, from 0 to 120 further on",
     )
 
 
-def test_where_the_verifier_gave_up_counting_no_register_is_to_blame():
+def test_no_register_is_blamed_if_the_verifier_gave_up():
     log = """\
 172: (af) r4 ^= r3                    ; R3=29920 R4_w=30004
 173: (57) r4 &= 63
@@ -206,7 +206,7 @@ def test_the_place_has_the_caret_below_it():
     assert body[at + 1].index("^") == body[at].index("undefined_name")
 
 
-def test_an_unknown_error_is_shown_as_such_with_its_line_lifted_out():
+def test_an_unknown_error_is_shown_with_its_line():
     found = explain(
         of_log("0: (b7) r0 = 0  ; R0_w=0\nthe moon is in the wrong house\nprocessed 1 insns (limit 1000000)\n")
     )
@@ -218,7 +218,7 @@ def test_the_whole_log_is_kept():
     assert "total_states 1 peak_states 1 mark_read 1" in recorded("wide_index").log
 
 
-def test_a_line_that_bcc_rewrote_is_found_by_what_stands_in_it():
+def test_a_line_that_bcc_rewrote_is_found_by_its_text():
     own = "int f()\n{\n    value = counts.lookup(&key);\n    return 0;\n}\n"
     made = "#x\nint f()\n{\n\n    value = bpf_map_lookup_elem((void *)bpf_pseudo_fd(1, -1), &key);\n    return 0;\n}\n"
     assert lines.aligned(made, own) == {2: 1, 3: 2, 5: 3, 6: 4, 7: 5}
@@ -249,7 +249,7 @@ def test_each_rule_names_a_page_that_is_there():
         assert not anchor or f"\n## {anchor}\n" in text, rule.page
 
 
-def test_each_class_is_told_of_in_the_page():
+def test_the_page_explains_each_class():
     told = set(re.findall(r"^## (\S+)$", (TESTS.parent / "docs" / "explain.md").read_text(), re.MULTILINE))
     assert {rule.id for rule in rules()} == told
 
@@ -287,7 +287,7 @@ def test_the_verdict_on_a_refused_program_is_at_its_line(lesson):
     assert "processed 7 insns" in found.log
 
 
-def test_a_failure_that_did_not_come_again_is_explained_from_what_was_printed(lesson):
+def test_a_failure_that_did_not_recur_is_explained_by_its_log(lesson):
     found = refused(lesson, gathered("unchecked").text, status=0)
     assert (found.kind, found.place) == ("broken", "lessons/90-small/small.bpf.c:11")
 
@@ -303,7 +303,7 @@ def test_a_process_that_the_compiler_ended_is_the_programs_fault(lesson):
     ("words", "kind"),
     [("the following arguments are required: view", "run"), ("unrecognized arguments: --wide", "unknown")],
 )
-def test_what_a_script_says_of_its_arguments_is_shown_in_its_own_words(words, kind):
+def test_a_scripts_usage_message_is_shown(words, kind):
     text = f"usage: tool.py [-h] view\ntool.py: error: {words}\n"
     said = Gathered(file="/t/tool.py", stage="run", status=1, text=text, exception="SystemExit", message="2")
     found = explain(of_gathered(said, {Path("/t/tool.py"): ""}))

@@ -78,7 +78,7 @@ def test_a_program_a_script_and_a_right_program_share_a_guest(tmp_path):
     assert code == 1
 
 
-def test_a_program_that_takes_the_lab_with_it_costs_only_its_own_answer(tmp_path):
+def test_a_program_that_crashes_the_lab_spares_the_others(tmp_path):
     (tmp_path / "crash.py").write_text("open('/proc/sysrq-trigger', 'w').write('c')\n")
     (tmp_path / "wrong.bpf.c").write_text(WRONG)
     code, found = explained(tmp_path, "crash.py", "wrong.bpf.c")
@@ -115,7 +115,7 @@ BPF(text="int kprobe__do_exit(void *ctx) { return 0; }")
 """
 
 
-def test_a_script_gets_the_arguments_that_it_wants(tmp_path):
+def test_a_script_gets_the_arguments_it_needs(tmp_path):
     scripts = {"by_name.py": BY_NAME, "by_place.py": BY_PLACE}
     for name, text in scripts.items():
         (tmp_path / name).write_text(text)
@@ -129,7 +129,7 @@ def test_a_script_gets_the_arguments_that_it_wants(tmp_path):
     assert code == 0
 
 
-def test_a_script_that_ends_before_it_loads_anything_is_not_called_right(tmp_path):
+def test_a_script_that_loads_nothing_is_not_called_correct(tmp_path):
     scripts = {
         "usage.py": "import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit()\n",
         "functions.py": "def attach():\n    pass\n",
@@ -147,7 +147,7 @@ def test_a_script_that_ends_before_it_loads_anything_is_not_called_right(tmp_pat
 
 
 @pytest.mark.parametrize(("text", "line", "cause"), [(WRONG, 10, "may be NULL"), (LARGE, 8, "512 bytes")])
-def test_pytest_tells_what_is_wrong_at_the_learners_line(course, text, line, cause):
+def test_pytest_shows_the_explanation_at_the_learners_line(course, text, line, cause):
     course.write("small.bpf.c", text)
     course.write("loader.py", LOADER)
     course.write("test_small.py", TESTS)
@@ -157,7 +157,7 @@ def test_pytest_tells_what_is_wrong_at_the_learners_line(course, text, line, cau
     assert cause in seen.screen
 
 
-def test_a_program_that_loads_is_told_nothing_of(course):
+def test_nothing_is_said_of_a_program_that_loads(course):
     course.write("small.bpf.c", RIGHT)
     course.write("loader.py", LOADER)
     course.write("test_small.py", TESTS)

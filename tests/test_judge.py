@@ -64,7 +64,7 @@ def judge(course):
 
 
 @pytest.mark.guest
-def test_a_good_test_passes_twice_catches_its_mutant_and_learns_what_it_missed(judge):
+def test_a_good_test_catches_its_mutant_and_lists_the_missed(judge):
     seen = judge(GOOD)
     assert seen.returncode == 0, seen.stdout + seen.stderr
     assert "passes on the reference, 2 times" in seen.stdout
@@ -94,7 +94,7 @@ def test_a_good_test_passes_twice_catches_its_mutant_and_learns_what_it_missed(j
     ],
     ids=["weak", "breaks", "wrong", "empty"],
 )
-def test_a_test_that_does_not_catch_its_mutant_is_not_good_enough(judge, text, why):
+def test_a_test_that_misses_its_mutant_is_not_good_enough(judge, text, why):
     seen = judge(text, "--json")
     step = json.loads(seen.stdout)["steps"][0]
     assert (seen.returncode, step["catches"]) == (1, False)
@@ -136,7 +136,7 @@ def test_an_unreadable_test_is_no_broken_one(course):
 
 
 @pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 of later steps"]), (9, ["far", "farther"])])
-def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, told):
+def test_wrong_answers_of_later_steps_are_counted_not_listed(course, reached, told):
     course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\n@pytest.mark.x\ndef test_late(): pass\n")
     lesson = catalog.load(course.root / "lessons/90-small")
     missed = tuple(
@@ -148,7 +148,7 @@ def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, 
     assert all(part in line for part, line in zip(told, lines, strict=True))
 
 
-def test_the_line_at_which_a_test_fails_on_the_reference_is_told_once(course):
+def test_the_line_that_fails_on_the_reference_is_named_once(course):
     failed = outcome.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
     found = judging._fails(outcome.Results(tests={"a": failed, "b": failed}))
     assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", "1 == 2\nlessons/x/test_mine.py:7: 1 == 2")

@@ -25,7 +25,7 @@ BUILD = [sys.executable, "-c", "import sys; sys.argv[1:] = ['lab', 'build']; fro
 
 
 def build(path, cache, file_max=resource.RLIM_INFINITY):
-    """`workbook lab build` with these programs, this cache and files of at most so many bytes."""
+    """`workbook lab build` with these programs, this cache and a limit on the size of files."""
     return subprocess.run(
         BUILD,
         cwd=ROOT, env=os.environ | {"PATH": str(path), "XDG_CACHE_HOME": str(cache)},
@@ -80,7 +80,7 @@ wait
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_ended_takes_its_programs_along(programs, tmp_path, number):
+def test_a_killed_build_kills_its_programs(programs, tmp_path, number):
     for name in ("mktemp", "sleep", "touch"):
         (programs / name).symlink_to(shutil.which(name))
     (tmp_path / "tmp").mkdir()
@@ -104,7 +104,7 @@ def test_a_build_that_is_ended_takes_its_programs_along(programs, tmp_path, numb
 FILE_MAX = 1 << 20
 
 
-def test_a_file_system_that_takes_no_more_ends_the_build_with_a_sentence(programs, tmp_path):
+def test_a_full_file_system_ends_the_build_with_a_sentence(programs, tmp_path):
     unpack = f"for target; do :; done; mkdir -p $target/boot; head -c {2 * FILE_MAX} /dev/zero > $target/boot/vmlinuz-6"
     (programs / "mkdir").symlink_to(shutil.which("mkdir"))
     (programs / "head").symlink_to(shutil.which("head"))
@@ -167,7 +167,7 @@ def test_a_saved_guest_of_another_qemu_is_not_taken(monkeypatch):
 
 
 @pytest.mark.guest
-def test_a_kernel_that_hangs_in_kvm_costs_the_deadline_and_tcg_is_taken(monkeypatch):
+def test_a_kernel_that_hangs_in_kvm_falls_back_to_tcg(monkeypatch):
     image = saved.ensure(print).disk
     argv = qemu.argv
 
@@ -202,7 +202,7 @@ def test_a_state_that_cannot_be_restored_names_the_cure(tmp_path):
 
 
 @pytest.mark.guest
-def test_a_qemu_that_is_killed_costs_one_test_and_the_rest_goes_on(course):
+def test_a_killed_qemu_costs_one_test_and_the_rest_runs(course):
     course.write("loader.py", "import time\ndef act():\n    print('acting', flush=True)\n    time.sleep(99)\n")
     course.write(
         "test_small.py",
@@ -266,7 +266,7 @@ def test_quiet(loader):
 
 
 @pytest.mark.guest
-def test_an_assert_and_an_exception_in_a_perf_buffer_callback_fail_the_test(course):
+def test_an_exception_in_a_perf_buffer_callback_fails_the_test(course):
     course.write("loader.py", CALLBACK)
     course.write("test_small.py", CALLBACK_TESTS)
     seen = course.pytest("lessons/90-small")

@@ -51,19 +51,19 @@ def test_the_reference_is_green_on_the_guests_own_kernel():
     assert "test_the_programs_are_in_the_kernel PASSED" in done.out
 
 
-def test_a_host_that_cannot_run_lessons_is_refused_with_the_reason(monkeypatch):
+def test_a_host_that_cannot_run_lessons_is_refused_with_reasons(monkeypatch):
     monkeypatch.setattr(host, "PYTHON", "/nonexistent/python3")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     with pytest.raises(SetupError, match="does not serve as a lab: /nonexistent/python3 is not there"):
         host.HostLab()
 
 
-def test_an_ordinary_user_is_told_why_not(monkeypatch):
+def test_an_ordinary_user_is_shown_the_reason(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert host.lacks() == ["programs are loaded as root"]
 
 
-def test_a_reason_is_told_once(monkeypatch):
+def test_a_reason_is_shown_once(monkeypatch):
     answers = Features(lacking={"bcc": "no bcc", "compiler": "no module", "btf": "", "ringbuf": "no module"})
     done = subprocess.CompletedProcess([], 0, codec.dump(answers).decode(), "")
     monkeypatch.setattr("os.geteuid", lambda: 0)

@@ -120,7 +120,7 @@ def test_a_page_is_proven_by_its_commands(proof, run, page):
     assert "next: workbook author pages 91" in seen.detail
 
 
-def test_a_page_depends_on_its_examples_and_on_all_of_the_harness(proof, page, lesson, monkeypatch, tmp_path):  # noqa: F811
+def test_a_page_depends_on_its_examples_and_the_harness(proof, page, lesson, monkeypatch, tmp_path):  # noqa: F811
     before = page_digest(proof)
     example = lesson.root / "docs/examples/91-small/more.py"
     example.parent.mkdir(parents=True)
@@ -193,7 +193,7 @@ def test_a_forged_entry_is_found_when_it_is_sampled(proof, run, lesson):  # noqa
     assert found_after < 60
 
 
-def test_a_proof_that_failed_and_then_passed_is_flaky_and_runs_each_time(proof, run):
+def test_a_proof_that_failed_and_passed_runs_each_time(proof, run):
     run(proof(), proof().changes(1), Lab(oracle=said_no()))
     prove_all(proof, run)
     entries = Ledger.load(proof().jobs[0].lesson).entries

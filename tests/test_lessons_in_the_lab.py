@@ -14,7 +14,7 @@ def run_pytest(*arguments):
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, capture_output=True, text=True)
 
 
-def test_collecting_starts_no_guest_and_gives_plain_node_ids():
+def test_collecting_starts_no_guest_and_returns_plain_node_ids():
     done = run_pytest(LESSON, "--collect-only", "-q")
     assert done.returncode == 0
     assert f"{LESSON}/test_hello_kprobe.py::test_parse_reads_pid_and_comm" in done.stdout

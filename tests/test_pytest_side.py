@@ -57,7 +57,7 @@ def test_a_red_one_is_one_and_later_steps_are_blocked(lesson):
     assert seen.skipped == {"test_two": "blocked by step 1"}
 
 
-def test_one_failing_test_tells_of_an_untouched_hole_and_all_tell_of_a_wrong_answer(lesson):
+def test_an_untouched_todo_fails_one_test_a_wrong_answer_all(lesson):
     reference = RIGHT.replace(
         "def one(): return 23", "def one():\n    # TODO 1: count\n    return 23\n    # end of TODO 1"
     )
@@ -147,7 +147,7 @@ def test_a_seed_replays_the_random_names(lesson):
     assert drawn("23") != drawn("24")
 
 
-def test_every_guest_has_the_right_clock_and_randomness_of_its_own(lesson):
+def test_every_guest_has_the_right_clock_and_its_own_randomness(lesson):
     lesson.write(
         "test_small.py",
         "import json, os, time\n"

@@ -1,4 +1,4 @@
-"""The page that `workbook report` writes: right, whole, and safe whatever stands in the files it is made of."""
+"""The page that `workbook report` writes: right, whole, and safe whatever its files contain."""
 
 import base64
 import html.parser
@@ -78,7 +78,7 @@ def test_nothing_is_loaded_from_anywhere_and_nothing_runs(lesson):
     assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
 
 
-def test_what_stands_in_files_is_text_and_nothing_else(course, lesson):
+def test_what_files_contain_is_shown_as_text(course, lesson):
     made(lesson, "notes.txt", EVIL)
     made(lesson, "<b>.log", "x")
     made(lesson, "profile.folded", f"{EVIL} 3\n")
@@ -90,7 +90,7 @@ def test_what_stands_in_files_is_text_and_nothing_else(course, lesson):
     assert "script" not in before
     assert "script" not in [tag for tag, _ in seen.elements]
     assert not any(name.startswith("on") for _, attributes in seen.elements for name in attributes)
-    assert seen.text.count(EVIL) == 5  # title, step, name taught, notes, function
+    assert seen.text.count(EVIL) == 6  # title, step, name taught, notes, function and its profile's title
 
 
 def test_the_sums_are_right(course, lesson):
@@ -104,20 +104,55 @@ def test_the_sums_are_right(course, lesson):
     assert classes == ["done", "todo"]
 
 
-def test_a_lesson_that_was_done_stays_done_and_says_what_it_is_now(lesson):
+def test_a_lesson_done_once_stays_done_and_shows_its_verdict(lesson):
     progress.note_check(lesson, "done", 2, "2026-01-01T10:00:00")
     progress.note_check(lesson, "red", 1, "2026-01-03T10:00:00")
     seen = page(lesson)
     assert ("article", {"class": "done"}) in seen.elements
-    assert "done 2026-01-01" in seen.text
-    assert "Done once; at the last check, 2026-01-03: a test is red." in seen.text
+    assert "done 2026-01-01 10:00" in seen.text
+    assert "Done once; at the last check, 2026-01-03 10:00: a test is red." in seen.text
 
 
-def test_dates_of_a_lesson_that_took_days(lesson):
+def test_a_begun_lesson_shows_its_first_and_last_check(lesson):
+    progress.note_check(lesson, "todo", 0, "2026-01-01T10:00:00")
+    assert "begun 2026-01-01 10:00\n" in page(lesson).text
+    progress.note_check(lesson, "red", 1, "2026-01-01T11:59:58")
+    assert "begun 2026-01-01 10:00, checked 2026-01-01 11:59" in page(lesson).text
+
+
+def test_a_lesson_that_took_days_shows_begin_and_end(lesson):
     progress.note_check(lesson, "todo", 0, "2026-01-01T10:00:00")
     progress.note_check(lesson, "done", 2, "2026-01-03T10:00:00")
     progress.note_check(lesson, "done", 2, "2026-01-05T10:00:00")
-    assert "2026-01-01 to 2026-01-03" in page(lesson).text
+    assert "2026-01-01 10:00 to 2026-01-03 10:00" in page(lesson).text
+
+
+def test_hints_looked_at_after_the_lesson_are_not_used(course, lesson):
+    progress.note_hint(lesson, 1, 1)
+    progress.note_check(lesson, "done", 2, "2026-01-01T10:00:00")
+    progress.note_hint(lesson, 1, 3)
+    progress.note_hint(lesson, 2, 1)
+    assert "1 hint used" in " ".join(page(lesson).text.split())
+    assert progress.standing(lesson).hints == {1: 3, 2: 1}, "the next hint is still the next"
+    listed = workbook(course.root, "progress", "--json")
+    assert json.loads(listed.stdout)[0]["hints_used"] == {"1": 1}
+    progress.note_check(lesson, "done", 2, "2026-01-02T10:00:00")
+    assert progress.standing(lesson).hints_used == {1: 1}
+
+
+def links(lesson, folder):
+    text = htmlreport.page([lesson], "2026-01-02", folder)
+    return [attributes["href"] for tag, attributes in Page(text).elements if tag == "a"]
+
+
+def test_a_report_in_the_checkout_links_to_the_lessons_page(course, lesson, tmp_path):
+    lesson.page.parent.mkdir(exist_ok=True)
+    lesson.page.write_text("# Small\n")
+    (link,) = links(lesson, course.root / "out" / "mine")
+    assert (course.root / "out" / "mine" / link).resolve() == lesson.page.resolve()
+    assert links(lesson, Path("/elsewhere")) == [], "who gets it has no such page"
+    lesson.page.unlink()
+    assert links(lesson, course.root) == []
 
 
 def test_a_flame_graph_is_drawn_with_what_took_most(lesson):
@@ -226,7 +261,7 @@ def test_a_page_has_a_largest_size(lesson, monkeypatch):
     assert f"{'x' * htmlreport.COLUMNS_MAX}…" in text
 
 
-def test_a_lesson_shows_so_many_files(lesson):
+def test_a_lesson_shows_a_limited_number_of_files(lesson):
     for number in range(htmlreport.FILES_MAX + 3):
         made(lesson, f"{number:03}.txt", "x")
     assert shown(lesson)["More files"].text == "3 more files are not shown"

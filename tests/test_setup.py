@@ -109,7 +109,7 @@ def test_no_temporary_file_is_left(machine, tmp_path, end):
 
 
 @pytest.mark.parametrize(("target", "built"), [("setup", True), ("all", True), ("quick", False), ("lesson-01", False)])
-def test_set_up_by_name_makes_the_lab_too_and_no_target_builds_it_that_could_do_without(target, built):
+def test_only_targets_that_need_the_lab_build_it(target, built):
     shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown.startswith("sh harness/setup.sh\n")
     assert ("workbook lab build" in shown) == built

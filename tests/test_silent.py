@@ -60,7 +60,7 @@ def test_a_program_that_ran_wrote_and_was_read_has_no_cause():
     assert kind() is None
 
 
-def test_a_script_is_looked_at_after_something_has_happened_under_its_probes(monkeypatch, tmp_path):
+def test_a_script_is_examined_after_events_at_its_probes(monkeypatch, tmp_path):
     """On a busy machine one stir takes longer than the script is watched; the script attached in the midst of it."""
     stirs = []
 
@@ -78,7 +78,7 @@ def test_a_script_is_looked_at_after_something_has_happened_under_its_probes(mon
     assert seen["stirs"] >= 3
 
 
-def test_each_cause_is_told_from_the_facts():
+def test_each_cause_is_inferred_from_the_facts():
     on_open = (replace(KPROBE, target="__x64_sys_open"),)
     assert kind(programs=()) == "not-attached"
     assert kind(programs=(IDLE,), attachments=()) == "not-attached"
@@ -91,18 +91,18 @@ def test_each_cause_is_told_from_the_facts():
     assert kind(workload=(77,), maps=(replace(COUNTS, holds_workload=False),)) == "other-key"
 
 
-def test_what_was_asked_of_a_map_tells_another_key_from_the_right_one():
+def test_map_lookups_tell_a_wrong_key_from_the_right_one():
     asked = Asked(map=3, looked_up=(9,))
     assert kind(asked=(asked,)) == "other-key"
     assert kind(asked=(replace(asked, looked_up=(5, 9)),)) is None
     assert kind(asked=(replace(asked, walked=True),)) is None
 
 
-def test_a_kernel_that_counted_no_runs_is_not_taken_for_one_in_which_nothing_ran():
+def test_missing_run_counts_are_not_zero_runs():
     assert kind(counted=False, programs=(IDLE,)) is None
 
 
-def test_a_map_that_keeps_what_is_not_over_yet_is_no_filter_where_a_buffer_was_written():
+def test_a_map_of_open_calls_is_no_filter_if_a_buffer_is_written():
     inside = Map(id=4, name="inside", type=1)
     entry = replace(PROGRAM, id=8, name="entry", maps=(4,))
     both = (KPROBE, replace(KPROBE, program=8))
@@ -120,13 +120,13 @@ def test_a_red_test_that_saw_nothing_says_why():
     assert (well.kind, verdict.NO_EVENTS in well.text) == ("red", False)
 
 
-def test_each_cause_is_told_of_in_the_page():
+def test_the_page_explains_each_cause():
     told = re.findall(r"^## (\S+)$", (ROOT / "docs/silent.md").read_text(), re.MULTILINE)
     assert sorted(told) == sorted(typing.get_args(causes.Kind))
 
 
 @pytest.mark.guest
-def test_a_lesson_whose_filter_drops_all_is_told_so(tmp_path):
+def test_a_filter_that_drops_everything_is_reported(tmp_path):
     for tree in ("lessons", "solutions"):
         shutil.copytree(ROOT / tree / "01-hello-kprobe", tmp_path / tree / "01-hello-kprobe")
     for name in ("loader.py", "hello_kprobe.bpf.c"):

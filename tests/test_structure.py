@@ -1,4 +1,4 @@
-"""Imports point one way, and the guest's half stands alone."""
+"""Imports point one way, and the guest's half imports nothing of the host's."""
 
 import ast
 import re
@@ -40,7 +40,7 @@ def imports(path, *, at_import_time=False):
     return found
 
 
-def test_the_guests_half_imports_the_standard_library_pytest_and_bcc_only():
+def test_the_guests_half_imports_only_stdlib_pytest_and_bcc():
     for name, path in modules().items():
         if not name.startswith("harness.guest"):
             continue
@@ -170,7 +170,7 @@ def test_one_loop_receives_from_a_channel():
     assert decoding == {"harness.lab.channel"}
 
 
-def test_names_are_spelt_alike_in_the_course_and_the_protocol():
+def test_course_and_protocol_spell_names_the_same():
     assert {names.LOADER, names.LEARNERS_TEST} <= set(catalog.EDITED)
 
 
@@ -178,3 +178,24 @@ def test_a_file_name_says_what_it_holds_without_its_folder():
     seen = Counter(path.name for path in HARNESS.rglob("*.py") if path.name != "__init__.py")
     again = {name for name, count in seen.items() if count > 1}
     assert not again
+
+
+def test_names_of_tests_can_be_read_at_once():
+    """At most 60 characters: subject, verb, condition."""
+    named = {
+        node.name
+        for path in (HARNESS.parent / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+    assert len(named) > 400
+    assert {name for name in named if len(name) > 60} == set()
+
+
+def test_newcomers_have_one_beginning():
+    """README, the index and the course agree on the first lesson."""
+    first = min(path.name for path in (HARNESS.parent / "lessons").iterdir() if (path / "lesson.toml").exists())
+    for name in ("README.md", "docs/index.md"):
+        text = (HARNESS.parent / name).read_text()
+        assert re.search(r"make lesson-(\d\d)", text)[1] == first[:2], name
+        assert f"{first}.md" in text, name

@@ -33,12 +33,12 @@ def test_a_python_region_becomes_a_not_implemented_error():
     assert stub_of(PYTHON, Path("x.py")) == wanted
 
 
-def test_a_c_region_keeps_its_comment_and_returns_where_it_returned():
+def test_a_c_region_keeps_its_comment_and_its_return():
     wanted = "int probe(void *ctx)\n{\n    // TODO 2: count\n    // TODO 3: say so\n    return 0;\n}\n"
     assert stub_of(C, Path("x.c")) == wanted
 
 
-def test_one_hole_alone_can_be_opened():
+def test_a_single_todo_can_be_opened():
     assert "counter++" in stub_of(C, Path("x.c"), only=3)
     assert "say()" not in stub_of(C, Path("x.c"), only=3)
 
@@ -81,7 +81,7 @@ def test_holes_are_found_in_bytes_and_not_on_the_disk(lesson):
     assert places(holes_in(lesson, {code / "loader.py": b"\xff\n"}, code)) == {}
 
 
-def test_a_hole_with_another_next_line_is_not_untouched(lesson):
+def test_a_todo_with_another_next_line_is_not_untouched(lesson):
     code = lesson.folder()
     begun = C.replace("    // end of TODO 2\n", "").replace("    // end of TODO 3\n", "").encode()
     assert places(holes_in(lesson, {code / "small.bpf.c": begun}, code)) == {}

@@ -79,7 +79,7 @@ def test_a_name_is_taught_by_its_lesson_or_an_earlier_one(lessons):
     assert [teaching.untaught(lesson, course) for lesson in course] == [[], []]
 
 
-def test_a_name_that_only_a_later_lesson_teaches_is_found_by_line(lessons):
+def test_a_name_that_a_later_lesson_teaches_is_found_by_line(lessons):
     course = lessons([], ["BPF.attach_kprobe"])
     found = teaching.untaught(course.lessons[0], course)
     assert [(use.name, use.path.name, use.line) for use in found] == [

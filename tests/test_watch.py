@@ -284,7 +284,7 @@ def test_a_day_at_the_terminal(two_lessons):
 
 @pytest.mark.guest
 @pytest.mark.parametrize(("leave", "code"), [("q", 0), ("\x03", 130)])
-def test_however_it_is_left_the_terminal_is_as_before_and_no_guest_is_there(two_lessons, leave, code):
+def test_leaving_watch_restores_the_terminal_and_ends_the_guest(two_lessons, leave, code):
     # setsid makes the terminal its own, so that ^C is an interrupt there.
     with on_terminal("setsid", "-c", WORKBOOK, "watch", "90", cwd=two_lessons.root) as screen:
         screen.until("q quit\n")

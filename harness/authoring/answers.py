@@ -1,7 +1,7 @@
-"""The lines of an answer are the learner's to find: no later stub, no hint and no page holds one.
+"""The learner finds the lines of an answer: no later stub, no hint and no page holds one.
 
-Lines are compared without their spacing and their last punctuation; what any program holds (`return 0;`, `else:`, short
-lines) is nobody's answer, and neither is what the lesson's own stub gives.
+Lines are compared without their spacing and their last punctuation. Lines of any program (`return 0;`, `else:`, short
+lines) and lines of the lesson's stub do not count as answers.
 """
 
 from __future__ import annotations

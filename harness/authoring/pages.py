@@ -50,7 +50,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Block:
-    """One directive of a page, and the lines below that it stands for."""
+    """One directive of a page, and the lines below that it fills."""
 
     page: Path
     line: int

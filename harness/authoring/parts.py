@@ -40,7 +40,7 @@ class Finding:
 
 
 def check_files(lesson: Lesson) -> list[Finding]:
-    """All that needs no guest: stubs as committed, steps and holes, hints, page, mutants' texts, stray files."""
+    """All that needs no guest: stubs as committed, steps and TODOs, hints, page, mutants' texts, stray files."""
     found = list(_structure(lesson))
     found += [
         Finding(
@@ -64,15 +64,15 @@ def _words(lesson: Lesson, course: Course) -> Iterator[Finding]:
     unused = teaching.unused(lesson)
     yield Finding(lesson.name, "every taught name is used", not unused, ", ".join(unused))
     leaks = [str(leak) for leak in answers.in_stub(lesson, course)]
-    yield Finding(lesson.name, "no earlier answer stands in a stub", not leaks, "; ".join(leaks))
+    yield Finding(lesson.name, "no earlier answer is in a stub", not leaks, "; ".join(leaks))
     leaks = [str(leak) for leak in answers.in_words(lesson)]
-    yield Finding(lesson.name, "no answer stands in a hint or the page", not leaks, "; ".join(leaks))
+    yield Finding(lesson.name, "no answer is in a hint or the page", not leaks, "; ".join(leaks))
 
 
 def _structure(lesson: Lesson) -> Iterator[Finding]:
     numbers = [hole.number for hole in stubs.holes(lesson)]
     wanted = [step.number for step in lesson.steps]
-    yield Finding(lesson.name, "one hole for each step", numbers == wanted, f"holes {numbers}, steps {wanted}")
+    yield Finding(lesson.name, "one TODO for each step", numbers == wanted, f"TODOs {numbers}, steps {wanted}")
     short = [step.number for step in lesson.steps if len(step.hints) != HINT_LEVELS]
     yield Finding(lesson.name, f"{HINT_LEVELS} hints for each step", not short, f"steps {short}")
     yield Finding(lesson.name, "a page", lesson.page.exists(), str(lesson.page.name))
@@ -111,7 +111,7 @@ def _stray(lesson: Lesson) -> Iterator[Path]:
 
 
 def _tracked(folder: Path) -> list[Path]:
-    """The files in `folder` that git knows; a learner's own notes are nobody's business."""
+    """The files in `folder` that git tracks, so without a learner's notes."""
     done = subprocess.run(["git", "ls-files", "."], cwd=folder, capture_output=True, text=True)
     return [folder / line for line in done.stdout.splitlines()]
 

@@ -10,7 +10,7 @@ from harness.authoring.ledger import Entry, Ledger, Place
 from harness.authoring.proving import SOLUTION, Job
 
 SHARE = 10
-"""One in so many of the proofs that the ledger has is run again, so that a wrong entry does not last."""
+"""One in this many of the ledger's proofs is run again, so that a wrong entry does not last."""
 
 
 @dataclass(frozen=True)

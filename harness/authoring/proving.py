@@ -1,8 +1,8 @@
 """The half of the author's check that needs guests: stubs red, solutions green, each step and each mutant proven.
 
-The solution's green run of all tests is the one that everything else of the same check refers to: a mutant counts as
-killed by a test that passed there, so that each mutant costs one run, of that test alone. Steps and mutants follow one
-another in a guest; what they are measured by, the solution, the stub and the oracle, runs in guests of its own.
+The solution's green run of all tests is the yardstick of a check: only a test that passed there kills a mutant, so each
+mutant costs one run, of that test alone. Steps and mutants share a guest. Solution, stub and oracle, which they are
+measured against, run in separate guests.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Job:
     digest: str = ""
     """Of all that the check depends on."""
     fresh: bool = True
-    """In a guest of its own; else in one that others had before."""
+    """In a fresh guest; else in one that earlier runs used."""
     alone: bool = False
     """It needs the machine to itself."""
     promise: Reference | None = None
@@ -141,7 +141,7 @@ def _solution(lesson: Lesson, reference: Reference, lab: Lab) -> Finding:
 
 
 def _oracle(lesson: Lesson, lab: Lab) -> Finding:
-    """The reference agrees with an independent witness; the numbers of both are shown."""
+    """The reference agrees with an independent tool; the numbers of both are shown."""
     travels = {path: files.read(path) for path in (lesson.oracle, *lesson.oracle.parent.glob("*.c"))}
     results = outcome.run(lab, of_lesson(lesson, "solutions", replaced=travels, tests=(lesson.oracle,)))
     printed = [line.strip() for test in results.tests.values() for line in test.printed.splitlines() if line.strip()]
@@ -164,7 +164,7 @@ def _generated(lesson: Lesson, tree: str) -> dict[Path, bytes]:
 
 
 def _stub(lesson: Lesson, lab: Lab) -> Finding:
-    """The stub as shipped: its first step stands at its TODO, and every later one waits behind it."""
+    """The stub as it is: its first step stops at its TODO, and every later step waits."""
     request = of_lesson(lesson, "lessons", replaced=_generated(lesson, "lessons"), tests=(lesson.tests,))
     results = outcome.run(lab, request)
     first = stubs.holes(lesson)[0]
@@ -190,7 +190,7 @@ def _does_not_load(test: TestResult) -> bool:
 
 
 def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) -> Finding:
-    """The reference with this one hole open again: the first test that does not pass is one of the step's own.
+    """The reference with this one TODO open again: the first test that does not pass is one of the step's own.
 
     Each earlier step is there with its first test, all of its tests would cost the author's check minutes more.
     """

@@ -1,6 +1,6 @@
 """Pictures of what the commands show, taken from real runs: docs/screens, made by `workbook author screens`.
 
-A learner's day is lived through in a checkout of its own, command by command; some of the commands are photographed.
+It replays a learner's day in a separate checkout, command by command, and takes pictures of some commands.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Act:
     picture: str = ""
     """Name of the picture that is taken of it, without its ending."""
     lines: int = 1000
-    """The picture shows so many, and how many more there were."""
+    """The picture shows this many, and says how many more there were."""
 
 
 def _write_all(number: str) -> Callable[[Path], None]:

@@ -33,7 +33,7 @@ C_METHOD = re.compile(r"\b\w+\.(\w+)\s*\(")
 
 @dataclass(frozen=True)
 class Use:
-    """A name of BCC, and where it stands."""
+    """A name of BCC, and where it is."""
 
     name: str
     path: Path
@@ -81,7 +81,7 @@ def in_python(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """`node` and all below it, without what stands under `if TYPE_CHECKING`."""
+    """`node` and all below it, without the part under `if TYPE_CHECKING`."""
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         return
     yield node

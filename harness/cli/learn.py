@@ -66,7 +66,7 @@ def show_progress(as_json: Json = False) -> None:
     for lesson, now in found:
         style = "green" if now.verdict == "done" else "" if now.when else "dim"
         done = f"{now.steps_done}/{len(lesson.steps)}"
-        hints = str(sum(now.hints.values()) or "")
+        hints = str(sum(now.hints_used.values()) or "")
         row = (lesson.name, done, hints, now.verdict, now.when.replace("T", " "))
         table.add_row(*(Text(cell) for cell in row), style=style)  # rich takes [brackets] in a str for markup
     out().print(table)
@@ -324,7 +324,7 @@ def flamegraph(
     """
     from harness.learner import flamegraph as drawing
 
-    _write(output or profile.with_suffix(".svg"), drawing.svg(drawing.read(profile), profile.name))
+    _write(output or profile.with_suffix(".svg"), drawing.svg(drawing.read(profile)))
 
 
 @app.command()
@@ -339,8 +339,8 @@ def report(
     """
     from harness.learner import htmlreport, progress
 
-    text = htmlreport.page(course().lessons, time.strftime("%Y-%m-%d"))
-    _write(output or progress.folder(root()) / "report.html", text)
+    target = output or progress.folder(root()) / "report.html"
+    _write(target, htmlreport.page(course().lessons, time.strftime("%Y-%m-%d"), target.parent))
 
 
 def _write(target: Path, text: str) -> None:

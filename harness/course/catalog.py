@@ -41,7 +41,7 @@ class Lesson:
     needs: tuple[str, ...]
     steps: tuple[Step, ...]
     demo: tuple[str, ...] = ()
-    """What `run` gives the loader where the learner gives nothing: something to watch: the guest is idle."""
+    """Default arguments for `workbook run`: something to watch, since the guest is idle."""
 
     @property
     def name(self) -> str:
@@ -83,7 +83,7 @@ class Lesson:
 
     @property
     def oracle(self) -> Path:
-        """The tests that compare the reference with an independent witness."""
+        """The tests that compare the reference with an independent tool."""
         return self.root / "tests" / "oracles" / f"{self.name}.py"
 
 

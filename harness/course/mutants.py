@@ -16,7 +16,7 @@ EDIT_KEYS = {"file", "find", "replace"}
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in one file of the solution; `find` stands there exactly once."""
+    """One replacement in one file of the solution; `find` is there exactly once."""
 
     file: str
     find: str

@@ -26,7 +26,7 @@ from harness.errors import UsageError
 BEGIN = re.compile(r"^(?P<indent>\s*)(?P<comment>#|//) TODO (?P<number>[0-9]{1,3}): (?P<text>.+)$")
 END = re.compile(r"^\s*(?:#|//) end of TODO (?P<number>[0-9]{1,3})$")
 HOLE = re.compile(r'(?:// |NotImplementedError\(")TODO (?P<number>[0-9]{1,3}): (?P<text>.*?)(?:"\))?$')
-"""How a TODO stands in a stub."""
+"""A TODO as it is in a stub."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Hole:
 
 
 def stub_of(source: str, path: Path, only: int | None = None) -> str:
-    """The stub of a solution's text, or the solution with the hole `only` open.
+    """The stub of a solution's text, or the solution with only TODO `only` open.
 
     UsageError names the line of a mark that does not pair up.
     """
@@ -91,7 +91,7 @@ def stubs(lesson: Lesson) -> dict[str, str]:
 
 
 def holes(lesson: Lesson) -> list[Hole]:
-    """The holes of the lesson's stubs, in the order of their numbers; each at its place in the stub."""
+    """The TODOs of the lesson's stubs, in the order of their numbers; each at its place in the stub."""
     found = [hole for name, text in stubs(lesson).items() for hole in _holes_of(text, lesson.folder() / name)]
     return sorted(found, key=lambda hole: hole.number)
 
@@ -103,7 +103,7 @@ def _holes_of(stub: str, path: Path) -> Iterator[Hole]:
 
 
 def holes_in(lesson: Lesson, files: Mapping[Path, bytes], code: Path) -> dict[int, Hole]:
-    """Number → hole, of those that stand untouched in `files` below `code`.
+    """Number → TODO, of those that are untouched in `files` below `code`.
 
     Untouched is a line of the stub together with the one after it.
     """

@@ -65,7 +65,7 @@ def remember(choice: Choice) -> None:
 
 
 def forget() -> None:
-    """Decide anew at the next build."""
+    """Decide again at the next build."""
     _memory().unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""A guest that began a run ahead of time: its tests are collected, and it stands before the first one.
+"""A guest that began a run ahead of time: its tests are collected, and it waits before the first one.
 
 Collecting imports the test files and no code of the learner's, so the kernel is as untouched as before it.
 """
@@ -60,7 +60,7 @@ class BegunGuest(Guest):
         super().start(what)
 
     def _is_begun(self, run: Run) -> bool:
-        """Seed and holes are given when a run goes on; all else must be as it was."""
+        """Seed and TODOs are given when a run resumes; all else must be unchanged."""
         if self._begun is None or any(_is_collected(path, run) for path in self._changed):
             return False
         return replace(self._begun, seed=run.seed, holes=run.holes, hold=run.hold) == run

@@ -91,7 +91,7 @@ class HostLab:
 
 @contextlib.contextmanager
 def _guest_code() -> Iterator[Path]:
-    """The guest's half of the harness in a folder of its own, as it is in the guest."""
+    """The guest's half of the harness in a separate folder, as in the guest."""
     with tempfile.TemporaryDirectory(prefix="workbook-") as directory:
         for path, content in initramfs.guest_code().items():
             target = Path(directory) / path

@@ -44,7 +44,7 @@ class Machine:
                 incoming=saved.fileno() if saved else None,
             )
             fds = [fd for fd in (wiring.channel, wiring.console, wiring.monitor, wiring.incoming) if fd is not None]
-            # A session of its own, so that a Ctrl-C at the terminal reaches us and not QEMU; setpriv, so that it
+            # A separate session, so that a Ctrl-C at the terminal reaches us and not QEMU; setpriv, so that it
             # dies with us however we end.
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *qemu.argv(qemu.find(), disk, initrd, accelerator, wiring)],

@@ -1,7 +1,7 @@
 """One guest for many short runs, one after the other: the first one pays for its start.
 
-Under TCG a restored guest translates all code anew, so that a second run in it takes half the time of the first. What
-a run leaves in the guest's files the next one finds: for runs whose verdict does not hang on that.
+Under TCG a restored guest translates all code again, so a second run in it takes half as long as the first. A run finds
+the files that earlier runs left in the guest: use it only for runs whose verdict does not depend on that.
 """
 
 from __future__ import annotations

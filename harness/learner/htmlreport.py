@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 
@@ -89,7 +91,9 @@ class Card:
     lesson: Lesson
     state: str
     """done (now, or once), begun or untouched."""
-    dates: str
+    times: str
+    page: str
+    """Address of the lesson's page, from where the report lies; empty where there is none."""
     steps_done: int
     steps: list[StepLine]
     again: str
@@ -97,10 +101,10 @@ class Card:
     exhibits: list[Exhibit]
 
 
-def page(lessons: Sequence[Lesson], today: str) -> str:
-    """The whole page, as of the day `today`."""
+def page(lessons: Sequence[Lesson], today: str, folder: Path | None = None) -> str:
+    """The whole page, as of the day `today`; `folder` is where it will lie."""
     room = Room(PAGE_MAX)
-    cards = [card(lesson, room) for lesson in lessons]
+    cards = [card(lesson, room, folder) for lesson in lessons]
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -116,7 +120,7 @@ def page(lessons: Sequence[Lesson], today: str) -> str:
     return text.encode(errors="replace").decode()  # a file's name need not be valid UTF-8
 
 
-def card(lesson: Lesson, room: Room) -> Card:
+def card(lesson: Lesson, room: Room, folder: Path | None) -> Card:
     """What is remembered of a lesson, and what it made."""
     now = progress.standing(lesson)
     done = len(lesson.steps) if now.was_done else min(now.steps_done, len(lesson.steps))
@@ -124,26 +128,41 @@ def card(lesson: Lesson, room: Room) -> Card:
     return Card(
         lesson=lesson,
         state="done" if now.was_done else "begun" if now.when or now.hints else "untouched",
-        dates=_dates(now),
+        times=_times(now),
+        page=_link(lesson, folder),
         steps_done=done,
         steps=[_line(step, done, now) for step in lesson.steps],
-        again=f"Done once; at the last check, {now.when[:10]}: {again}." if again else "",
+        again=f"Done once; at the last check, {_time(now.when)}: {again}." if again else "",
         exhibits=[room.let(exhibit) for exhibit in exhibits(artefacts.home(lesson))],
     )
 
 
 def _line(step: Step, done: int, now: Standing) -> StepLine:
     kind = "done" if step.number <= done else now.verdict if step.number == done + 1 and now.when else ""
-    hints = min(now.hints.get(step.number, 0), len(step.hints))
+    hints = min(now.hints_used.get(step.number, 0), len(step.hints))
     return StepLine(step.title, kind, MARKS.get(kind, "·"), WORDS.get(kind, ""), hints)
 
 
-def _dates(now: Standing) -> str:
-    """When the lesson was begun and done, as far as that is known."""
-    begun, done = now.begun[:10], now.done_at[:10]
+def _link(lesson: Lesson, folder: Path | None) -> str:
+    """Where the lesson's page is, seen from `folder`; empty outside the checkout, since such a report is to be sent."""
+    if folder is None or not folder.resolve().is_relative_to(lesson.root.resolve()) or not lesson.page.is_file():
+        return ""
+    return quote(os.path.relpath(lesson.page.resolve(), folder.resolve()))
+
+
+def _times(now: Standing) -> str:
+    """When the lesson was begun, checked last and done, as far as that is known."""
+    begun, done, checked = _time(now.begun), _time(now.done_at), _time(now.when)
     if now.was_done:
         return f"{begun} to {done}" if begun and begun != done else f"done {done}" if done else "done"
-    return f"begun {begun or now.when[:10]}" if now.when else ""
+    if not checked or begun in ("", checked):
+        return f"begun {checked}" if checked else ""
+    return f"begun {begun}, checked {checked}"
+
+
+def _time(when: str) -> str:
+    """Day and minute of a time in ISO 8601."""
+    return when[:16].replace("T", " ")
 
 
 def exhibits(folder: Path) -> Iterator[Exhibit]:
@@ -182,7 +201,7 @@ def _exhibit(path: Path) -> Exhibit:
 def _flame_graph(path: Path) -> Exhibit:
     """Drawn again, so that it also shows where no SVG was made."""
     profile = flamegraph.read(path)
-    picture = flamegraph.svg(profile, f"Where the time went: {path.stem}").encode()
+    picture = flamegraph.svg(profile).encode()
     if len(picture) > PICTURE_MAX:
         raise ValueError(f"the picture is larger than {PICTURE_MAX >> 20} MiB")
     own: Counter[str] = Counter()
@@ -190,7 +209,8 @@ def _flame_graph(path: Path) -> Exhibit:
         own["".join(frames[-1:])] += weight  # type: ignore[assignment] # weights are fractions too
     total = sum(own.values())
     shares = [(name, f"{100 * weight / total:.1f}") for name, weight in own.most_common(SHARES)]
-    return Exhibit("Flame graph: where the time went", _address("image/svg+xml", picture), shares=shares)
+    title = f"Flame graph of {flamegraph.title(profile)}: {flamegraph.facts(profile)}"
+    return Exhibit(title, _address("image/svg+xml", picture), shares=shares)
 
 
 def _address(kind: str, content: bytes) -> str:

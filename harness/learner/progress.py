@@ -42,6 +42,8 @@ class Standing:
     """When it was done first; empty where it was not, or an older version did that."""
     hints: dict[int, int] = field(default_factory=dict)
     """Step → hints shown."""
+    hints_used: dict[int, int] = field(default_factory=dict)
+    """Step → hints shown before the lesson was done."""
     judged: dict[int, str] = field(default_factory=dict)
     """Step that is a test of the learner's own → digest of what was judged when that was good."""
 
@@ -75,6 +77,8 @@ def note_hint(lesson: Lesson, step: int, level: int) -> None:
     with _entry(lesson) as entry:
         known = standing(lesson).hints
         hints = _dictionary(entry, "hints")
+        if entry.get("was_done") is True:
+            entry.setdefault("hints_used", dict(hints))
         hints[str(step)] = max(level, known.get(step, 0))
 
 
@@ -154,6 +158,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _standing(entry: Any) -> Standing:
     if not isinstance(entry, dict):
         return Standing()
+    hints = _hints(entry.get("hints"))
     return Standing(
         verdict=_text(entry, "verdict"),
         steps_done=_count(entry.get("steps_done")),
@@ -161,9 +166,14 @@ def _standing(entry: Any) -> Standing:
         when=_text(entry, "when"),
         begun=_text(entry, "begun"),
         done_at=_text(entry, "done_at"),
-        hints={step: _count(level) for step, level in _by_step(entry.get("hints"), int).items() if _count(level)},
+        hints=hints,
+        hints_used=_hints(entry["hints_used"]) if "hints_used" in entry else hints,
         judged=_by_step(entry.get("judged"), str),
     )
+
+
+def _hints(found: Any) -> dict[int, int]:
+    return {step: _count(level) for step, level in _by_step(found, int).items() if _count(level)}
 
 
 def _by_step(found: Any, kind: type[T]) -> dict[int, T]:

@@ -69,7 +69,7 @@ class BootedLab:
 
 
 def measure(saved: SavedGuest, lesson: Lesson, runs: int, say: Callable[[str], None]) -> list[Sample]:
-    """All measures, `runs` samples of each, one round after the other so that the machine's drift meets all alike."""
+    """All measures, `runs` samples of each, one round after the other so that all meet the same drift."""
     seconds: dict[str, list[float]] = {name: [] for name in TESTS}
     for number in range(1, runs + 1):
         say(f"round {number} of {runs}")

@@ -21,7 +21,7 @@ from harness.lab.image import cache
 
 T = TypeVar("T")
 MARK = "WORKBOOK_INTERRUPTED"
-"""In the environment of a round's processes: whoever still carries it after the end was left over."""
+"""In the environment of a round's processes: one that still has it after the end is a leftover."""
 END_DEADLINE_S = 60
 """From the Ctrl-C to the end, and of a command that is not interrupted in time."""
 GONE_DEADLINE_S = 5

@@ -36,7 +36,7 @@ class Wait:
 
 
 def measure(lab: VirtualLab, lesson: Lesson, saves: int, say: Callable[[str], None]) -> list[Wait]:
-    """Save the reference of `lesson` so many times as a learner's code, and watch; LabError where it is not done."""
+    """Save the reference of `lesson` this often as a learner's code, and watch; LabError if it is not done."""
     waits = []
     with tempfile.TemporaryDirectory() as directory:
         copy = _as_learner(lesson, Path(directory))

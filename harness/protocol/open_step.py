@@ -11,9 +11,9 @@ def first_open(not_done: Iterable[int | None], known: int | None = None) -> int 
 
 
 def waits(step: int | None, open_step: int | None, holes: Collection[int]) -> bool:
-    """Whether a test of `step` has nothing to say: a step before it is open, or its step is an untouched hole.
+    """Whether a test of `step` has nothing to say: a step before it is open, or its step is an untouched TODO.
 
-    Of a hole one failing test says all; the others would only wait until their deadlines.
+    One failing test of a TODO says everything; the others would only wait until their deadlines.
     """
     if step is None or open_step is None:
         return False

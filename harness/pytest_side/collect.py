@@ -1,7 +1,7 @@
 """Collects a lesson's tests on the host without running a line of them.
 
 From the file's syntax tree a surrogate is built: functions with the names, parameters and places of the tests, all with
-the code of an empty function that stands here, and the `pytest.mark` decorators whose arguments are literals. Nothing
+the code of an empty function in this module, and the `pytest.mark` decorators whose arguments are literals. Nothing
 of the file is compiled. pytest collects the surrogate in its own way, so node ids, marks, `-k`, `-m` and parametrised
 names are exactly its own.
 """

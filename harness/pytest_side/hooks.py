@@ -240,7 +240,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 
 class Runs:
-    """The runs of this session: one for each lesson folder, each in a guest of its own."""
+    """The runs of this session: one for each lesson folder, each in a separate guest."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

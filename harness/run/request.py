@@ -1,4 +1,4 @@
-"""What one run over one lesson is to do: its files, its tests, its holes. Verdicts read these bytes, never the disk."""
+"""What one run over one lesson is to do: its files, its tests, its TODOs. Verdicts read these bytes, never the disk."""
 
 from __future__ import annotations
 

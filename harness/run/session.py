@@ -119,7 +119,7 @@ def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[
                 silence.move(deadlines.silence_s)
         if stopped:
             raise GuestLost("the guest does not answer")
-        stopped = f"no sign of life for {deadlines.silence_s:.0f} s"
+        stopped = f"stopped responding for {deadlines.silence_s:.0f} s"
         silence.move(STOP_GRACE_S)
         guest.channel.request(Signal(number=signal.SIGKILL))
 
@@ -215,11 +215,11 @@ def _ending(end: Exited, progress: Progress, stopped: str) -> Iterator[Event]:
 
 def _how(end: Exited, progress: Progress, stopped: str) -> str:
     if stopped:
-        return f"it gave {stopped} and was ended"
+        return f"it {stopped} and was killed"
     if end.out_of_memory:
-        return "it took all the memory that the lab gives to a lesson, and the kernel ended it"
+        return "it exceeded the memory limit and was killed (OOM)"
     if progress.interrupted:
         return f"the code raised {progress.interrupted}, which ends a test run"
     if end.status < 0:
-        return f"its process was ended by signal {-end.status} ({signal_name(-end.status)})"
+        return f"its process was killed by signal {-end.status} ({signal_name(-end.status)})"
     return f"the code ended its own process (exit status {end.status})"

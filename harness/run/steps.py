@@ -1,4 +1,4 @@
-"""Which step of a lesson is open, what waits, what was reached: from results, holes and earlier checks."""
+"""Which step of a lesson is open, what waits, what was reached: from results, TODOs and earlier checks."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class Child:
 
 
 def out_of_memory() -> bool:
-    """Whether the kernel ended a process of the run for want of memory (cgroup-v2.rst, memory.events, Linux 6.12)."""
+    """Whether the kernel killed a process of the run for its memory (cgroup-v2.rst, memory.events, Linux 6.12)."""
     try:
         events = dict(line.split() for line in (GROUP / "memory.events").read_text().splitlines())
     except OSError:

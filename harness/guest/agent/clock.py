@@ -1,4 +1,4 @@
-"""What a restored guest must be told: the time, and randomness of its own.
+"""What a restored guest must be given: the time, and its own randomness.
 
 Every guest restored from one state wakes with the clock and the random pool of the moment it was saved.
 """

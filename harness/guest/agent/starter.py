@@ -1,6 +1,6 @@
 """Runs in the guest: a loader as `python3 loader.py` runs it, but Ctrl-C before it can handle one leaves no traceback.
 
-Importing and compiling take seconds, and a loader's own `try` begins after them. Until the hook stands the signal is
+Importing and compiling take seconds, and a loader's own `try` begins after them. Until the hook is set the signal is
 blocked: Python's own start, and an import, can be interrupted too.
 """
 

@@ -27,8 +27,8 @@ MODULES = (
     "typer",
     "typer.rich_utils",
 )
-"""Imported by the agent, with all of pytest's own plug-ins, so that each run is a fork away from running. What
-runs as a program of its own finds them compiled."""
+"""Imported by the agent, with all of pytest's own plug-ins, so that each run is one fork away. Separate
+programs find them compiled."""
 
 COMPILE = """
 import time
@@ -41,7 +41,7 @@ print(time.monotonic() - begin)
 
 def warm() -> Warmed:
     """Import, compile twice; the second compile's seconds are the measure that deadlines are multiples of."""
-    if os.getpid() == 1:  # the guest's own kernel, nobody else's: count each program's runs
+    if os.getpid() == 1:  # the guest's kernel, which is ours alone: count each program's runs
         Path("/proc/sys/kernel/bpf_stats_enabled").write_text("1")
     begin = time.monotonic()
     for name in names():
@@ -69,7 +69,7 @@ def _forget_screen() -> None:
 
 
 def _compile_once() -> float:
-    """Seconds of one compile and load by BCC, in a process of its own."""
+    """Seconds of one compile and load by BCC, in a separate process."""
     process = subprocess.Popen([sys.executable, "-c", COMPILE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = process.communicate()
     if process.returncode != 0:

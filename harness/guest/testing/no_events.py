@@ -22,7 +22,7 @@ NOTHING = re.compile(
     r"|not enough values to unpack \(expected \d+, got 0\)|list index out of range|^waited \d+ s for",
     re.MULTILINE,
 )
-"""What pytest and Python say of a test that saw nothing; what was seen stands on the left of a comparison."""
+"""What pytest and Python say of a test that saw nothing; what was seen is on the left of a comparison."""
 
 
 class NoEvents:

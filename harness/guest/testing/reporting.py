@@ -83,7 +83,7 @@ class Reporter:
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: object
     ) -> None:
-        """One about a file of the learner's; what BCC or pytest warn of in their own, nobody here can change."""
+        """Report a warning about a learner's file; the learner cannot change BCC's or pytest's."""
         file, line = str(warning_message.filename), warning_message.lineno
         if not Path(file).is_relative_to(self._root):
             return

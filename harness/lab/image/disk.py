@@ -33,7 +33,7 @@ class Disk:
         return self.directory / "disk.ext4"
 
     def identity(self) -> str:
-        """Tells this image from one built anew by the same recipe: a saved guest has parts of its disk in memory."""
+        """Differs for each build of the same recipe: a saved guest has parts of its disk in memory."""
         return f"{self.directory.name} {self.image.stat().st_mtime_ns}"
 
     @property
@@ -102,7 +102,7 @@ def _run(argv: list[str], stdout: object = None, more: dict[str, str] | None = N
     program = shutil.which(argv[0], path=environment["PATH"])
     if program is None:
         raise SetupError(f"{argv[0]} is not installed", remedy="make setup")
-    # A session of its own: a Ctrl-C ends it through us, whole, and not one process of it at a time.
+    # A separate session: a Ctrl-C ends it through us, as a whole, and not one process at a time.
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "sh", "-c", TOGETHER, "sh", program, *argv[1:]],
         env=environment | (more or {}),
