@@ -121,20 +121,24 @@ def test_load_returns_the_bpf_object(bpf):
 def test_the_programs_are_in_the_kernel(loader, bpf, kernel):
     loaded = programs_here()
     missing = [name.decode() for name in loader.PROGRAMS if name not in loaded]
-    assert len(missing) == 0, (
-        f"load() has returned, and {len(missing)} of the {len(loader.PROGRAMS)} PROGRAMS are not in the kernel "
+    found = len(missing)
+    assert found == 0, (
+        f"load() has returned, and {found} of the {len(loader.PROGRAMS)} PROGRAMS are not in the kernel "
         f"({', '.join(missing)}): never loaded, or closed again by the end of a `with`"
     )
     others = [name.decode() for name in loaded if name not in loader.PROGRAMS]
-    assert len(others) == 0, f"load() loaded {', '.join(others)}, expected only those of PROGRAMS"
+    found = len(others)
+    assert found == 0, f"load() loaded {', '.join(others)}, expected only those of PROGRAMS"
     gone = {info.id for info in loaded.values()} - kernel.programs()
-    assert len(gone) == 0, f"the kernel does not list the programs with the ids {sorted(gone)}, which load() loaded"
+    found = len(gone)
+    assert found == 0, f"the kernel does not list the programs with the ids {sorted(gone)}, which load() loaded"
 
 
 @pytest.mark.step(2)
 def test_nothing_calls_them_yet(bpf):
     attached = sorted(event.decode() for event in bpf.kprobe_fds)
-    assert len(attached) == 0, f"load() attached a program ({', '.join(attached)}), expected it to load them only"
+    found = len(attached)
+    assert found == 0, f"load() attached a program ({', '.join(attached)}), expected it to load them only"
 
 
 @pytest.mark.step(2)
@@ -143,7 +147,8 @@ def test_cleanup_takes_them_out_of_the_kernel(loader, kernel, eventually):
     with loader.load():
         ids = {info.id for info in programs_here().values()} - before
         expected = len(loader.PROGRAMS)
-        assert len(ids) == expected, f"a second load() put {len(ids)} new programs into the kernel, expected {expected}"
+        found = len(ids)
+        assert found == expected, f"a second load() put {found} new programs into the kernel, expected {expected}"
     eventually(lambda: not ids & kernel.programs(), "the programs to leave the kernel after bpf.cleanup()")
 
 
