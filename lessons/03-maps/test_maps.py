@@ -158,7 +158,7 @@ def test_two_cpus_may_make_the_first_call_together(loader, bpf, waiting):
     numbers = range(FIRST_NUMBER, FIRST_NUMBER + FIRSTS)
     wrong = Counter(counts.get(loader.SyscallKey(process.pid, number), 0) for number in numbers)
     right = wrong.pop(2, 0)
-    seen = ", ".join(f"{many} were counted {calls} times" for calls, many in sorted(wrong.items()))
+    seen = ", ".join(f"{many} have the count {calls}" for calls, many in sorted(wrong.items()))
     assert right == FIRSTS, f"{FIRSTS} numbers were called twice each, by two CPUs at the same moment; {seen}"
 
 
@@ -185,8 +185,8 @@ def test_a_latency_is_in_the_slot_of_its_size(loader, bpf, waiting):
     before = on_cpu_0(bpf)
     took = release(process)
     counted = [now - then for now, then in zip(on_cpu_0(bpf), before, strict=True)]
-    total = sum(counted)
-    assert total == len(asked), f"{len(asked)} sleeps were made, {total} latencies are in the slots"
+    total, sleeps = sum(counted), len(asked)
+    assert total == sleeps, f"{sleeps} sleeps were made, {total} latencies are in the slots"
     for slot in range(len(counted)):
         least, most = (sum(ns.bit_length() >= slot for ns in spans) for spans in (asked, took))
         here = sum(counted[slot:])
