@@ -67,11 +67,10 @@ def programs_here():
 def test_the_facts_are_those_of_this_kernel(loader):
     facts = loader.facts()
     uname = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=True).stdout.strip()
-    assert facts.release == uname, f"facts().release is {facts.release!r}, `uname -r` prints {uname!r}"
+    release, btf = facts.release, facts.btf
+    assert release == uname, f"facts().release is {release!r}, `uname -r` prints {uname!r}"
     file, truth = "/sys/kernel/btf/vmlinux", Path("/sys/kernel/btf/vmlinux").exists()
-    assert facts.btf is truth, (
-        f"facts().btf is {facts.btf!r}, expected {truth}: {file} {'exists' if truth else 'is missing'}"
-    )
+    assert btf is truth, f"facts().btf is {btf!r}, expected {truth}: {file} {'exists' if truth else 'is missing'}"
 
 
 @pytest.mark.step(1)
