@@ -68,7 +68,8 @@ def in_a_thread(function, *arguments):
 def raw_entry(bpf, tid):
     """What inflight holds for a thread, as C laid it out."""
     table = bpf["inflight"]
-    assert table.Key(tid) in table, f"inflight holds no event for the thread {tid}, which called openat"
+    if table.Key(tid) not in table:
+        pytest.fail(f"inflight holds no event under the id of the thread {tid}, which called openat")
     return table[table.Key(tid)]
 
 
