@@ -129,6 +129,26 @@ def test_a_test_that_times_out_on_a_wrong_answer_misses_it(course):
     assert "Timeout" in found.why_not
 
 
+def test_a_test_must_notice_that_nothing_is_reported(course, monkeypatch):
+    course.write("lesson.toml", TOML)
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    lesson = small(course)
+    lesson.mutants.parent.mkdir(parents=True)
+    nothing = MUTANTS.split("\n\n")[0].replace("off-by-one", "nothing-reported").replace("return 22", "return None")
+    lesson.mutants.write_text(MUTANTS + nothing.replace("counts one too few", "reports nothing"))
+
+    def run(lab, request):
+        """Of a test that asserts nothing about None."""
+        wrong = b"return 22" in request.files[lesson.folder("solutions") / "loader.py"]
+        kind, exception = ("red", "AssertionError") if wrong else ("done", "")
+        return outcome.Results(tests={"a": outcome.TestResult("a", None, Verdict(kind), exception)})
+
+    monkeypatch.setattr(outcome, "run", run)
+    found = judging.judge(FakeLab(), lesson, lesson.steps[0], b"")
+    assert (found.passes, found.catches) == (True, False)
+    assert found.why_not == "it lets a wrong answer pass: reports nothing"
+
+
 def test_an_unreadable_test_is_no_broken_one(course):
     mutant = Mutant("m", (), "counts one too few", "test_act")
     results = outcome.Results(tests={"a": outcome.TestResult("a", None)}, unreadable="ImportError: act")

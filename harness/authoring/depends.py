@@ -70,9 +70,9 @@ def of_mutant(lesson: Lesson, mutant: Mutant) -> str:
 
 
 def of_step(lesson: Lesson, step: Step) -> str:
-    """The step; with the mutant that its test must catch, if it is a test."""
-    named = [mutant for mutant in mutants.load(lesson) if mutant.name == step.mutant]
-    return _digest({}, [of_lesson(lesson), repr(step.number), *map(repr, named)])
+    """The step; with the mutants that its test must catch, if it is a test."""
+    decisive = mutants.decisive(mutants.load(lesson), step) if step.mutant else []
+    return _digest({}, [of_lesson(lesson), repr(step.number), *map(repr, decisive)])
 
 
 def _digest(contents: Mapping[str, bytes], words: Iterable[str]) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course import files, specification
-from harness.course.catalog import Lesson
+from harness.course.catalog import Lesson, Step
 from harness.course.tables import Table
 from harness.errors import UsageError
 
 KEYS = {"name", "file", "find", "replace", "edit", "misconception", "killed_by", "alone"}
 EDIT_KEYS = {"file", "find", "replace"}
+NOTHING = "nothing-reported"
+"""The mutant of this name shows a test nothing at all; a learner's test that asserts nothing then passes."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ def load(lesson: Lesson) -> list[Mutant]:
     if not files.exists(lesson.mutants):
         return []
     return [_mutant(lesson, entry) for entry in Table.load(lesson.mutants, {"mutant"}).tables("mutant", KEYS)]
+
+
+def decisive(known: list[Mutant], step: Step) -> list[Mutant]:
+    """Those that the learner's test of `step` must catch: the one that the step names, then NOTHING if there is one."""
+    return [mutant for name in (step.mutant, NOTHING) for mutant in known if mutant.name == name]
 
 
 def steps_of_tests(lesson: Lesson) -> dict[str, int]:

@@ -32,7 +32,7 @@ class Judgement:
     passes: bool
     """On the reference, in each of REFERENCE_RUNS runs."""
     catches: bool
-    """It fails by its own assertion on the mutant of its step."""
+    """It fails by its own assertion on the mutants that decide."""
     why_not: str
     """The test's own words where it does not pass, or what it missed."""
     caught: tuple[Mutant, ...] = ()
@@ -81,8 +81,8 @@ def judge(
         return results
 
     known = mutants.load(lesson)
-    named = next((mutant for mutant in known if mutant.name == step.mutant), None)
-    if named is None:
+    decisive = mutants.decisive(known, step)
+    if not any(mutant.name == step.mutant for mutant in decisive):
         raise UsageError(f"{lesson.mutants}: there is no mutant {step.mutant!r}, which step {step.number} names")
     for number in range(1, runs + 1):
         say(f"your test on the reference ({number} of {runs})")
@@ -92,16 +92,16 @@ def judge(
     caught: list[Mutant] = []
     missed: list[Mutant] = []
     why_not = ""
-    others = [mutant for mutant in known if score and mutant != named]
+    tried = decisive + [mutant for mutant in known if score and mutant not in decisive]
     with SharedLab(lab) as shared:
-        for number, mutant in enumerate([named, *others]):
-            say(f"your test on wrong answer {number + 1} of {1 + len(others)}: {mutant.misconception}")
+        for number, mutant in enumerate(tried):
+            say(f"your test on wrong answer {number + 1} of {len(tried)}: {mutant.misconception}")
             results = run(shared if number else lab, mutants.apply(mutant, lesson))
             failed_itself = any(t.failed_by_assertion and not t.timed_out for t in results.tests.values())
             (caught if failed_itself else missed).append(mutant)
-            if mutant is named and not failed_itself:
-                why_not = _why_not(results, named)
-    return Judgement(True, named in caught, why_not, tuple(caught), tuple(missed))
+            if mutant in decisive and not failed_itself:
+                why_not = why_not or _why_not(results, mutant)
+    return Judgement(True, not why_not, why_not, tuple(caught), tuple(missed))
 
 
 def _fails(results: outcome.Results) -> Judgement:

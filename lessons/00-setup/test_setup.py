@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from bcc import lib
+from bcc import BPF, lib
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 UNAME26 = 0x0020000  # linux/personality.h: uname(2) answers 2.6.x; `setarch --uname-2.6` sets it
@@ -21,7 +21,8 @@ def bpf(loader):
     """The programs, compiled and loaded once for all tests of this file."""
     bpf = loader.load()
     yield bpf
-    bpf.cleanup()
+    if isinstance(bpf, BPF):
+        bpf.cleanup()
 
 
 def libc(name, *arguments):
@@ -52,7 +53,7 @@ class ProgramInfo(ctypes.Structure):
 
 
 def programs_here():
-    """Name → ProgramInfo of the programs that this process holds in the kernel, as the kernel tells."""
+    """Name → ProgramInfo of the programs that this process holds in the kernel, as the kernel reports them."""
     found = {}
     for entry in Path("/proc/self/fd").iterdir():
         if entry.is_symlink() and os.readlink(entry).endswith("bpf-prog"):
@@ -66,8 +67,10 @@ def programs_here():
 def test_the_facts_are_those_of_this_kernel(loader):
     facts = loader.facts()
     uname = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=True).stdout.strip()
-    assert facts.release == uname
-    assert facts.btf is Path("/sys/kernel/btf/vmlinux").exists()
+    release, btf = facts.release, facts.btf
+    assert release == uname, f"facts().release is {release!r}, `uname -r` prints {uname!r}"
+    file, truth = "/sys/kernel/btf/vmlinux", Path("/sys/kernel/btf/vmlinux").exists()
+    assert btf is truth, f"facts().btf is {btf!r}, expected {truth}: {file} {'exists' if truth else 'is missing'}"
 
 
 @pytest.mark.step(1)
@@ -79,8 +82,8 @@ def test_another_release_is_seen(loader, workload):
 
     loader.facts()
     release, real = workload(under_another_release).run()
-    assert real.startswith("2.6.")
-    assert release == real, f"`uname -r` now says {real}, the facts still say {release}"
+    assert real.startswith("2.6."), f"the test could not change the release: `uname -r` prints {real}"
+    assert release == real, f"`uname -r` prints {real!r} now, facts().release is {release!r}"
 
 
 @pytest.mark.step(1)
@@ -91,7 +94,7 @@ def test_missing_btf_is_seen(loader, workload):
 
     loader.facts()
     btf = workload(under_an_empty_mount).run()
-    assert btf is False, "/sys/kernel/btf is empty now, and the facts still claim BTF"
+    assert btf is False, f"/sys/kernel/btf is empty now, and facts().btf is {btf!r}, expected False"
 
 
 @pytest.mark.step(1)
@@ -105,20 +108,36 @@ def test_the_setting_of_the_jit_is_seen(loader, workload, tmp_path, setting, on)
 
     loader.facts()
     jit = workload(under_that_setting).run()
-    assert jit is on, f"bpf_jit_enable holds {setting} now, and the facts say {jit}"
+    assert jit is on, f"bpf_jit_enable holds {setting} now, and facts().jit is {jit!r}, expected {on}"
+
+
+@pytest.mark.step(2)
+def test_load_returns_the_bpf_object(bpf):
+    assert isinstance(bpf, BPF), f"load() returned {bpf!r}, expected the BPF object"
 
 
 @pytest.mark.step(2)
 def test_the_programs_are_in_the_kernel(loader, bpf, kernel):
     loaded = programs_here()
-    assert sorted(loaded) == sorted(loader.PROGRAMS), "these programs of ours are in the kernel, not those of PROGRAMS"
-    assert {info.id for info in loaded.values()} <= kernel.programs()
+    missing = [name.decode() for name in loader.PROGRAMS if name not in loaded]
+    found = len(missing)
+    assert found == 0, (
+        f"load() has returned, and {found} of the {len(loader.PROGRAMS)} PROGRAMS are not in the kernel "
+        f"({', '.join(missing)}): never loaded, or closed again by the end of a `with`"
+    )
+    others = [name.decode() for name in loaded if name not in loader.PROGRAMS]
+    found = len(others)
+    assert found == 0, f"load() loaded {', '.join(others)}, expected only those of PROGRAMS"
+    gone = {info.id for info in loaded.values()} - kernel.programs()
+    found = len(gone)
+    assert found == 0, f"the kernel does not list the programs with the ids {sorted(gone)}, which load() loaded"
 
 
 @pytest.mark.step(2)
 def test_nothing_calls_them_yet(bpf):
-    attached = sorted(bpf.kprobe_fds)
-    assert attached == [], "load() has attached a program; it was to load it only"
+    attached = sorted(event.decode() for event in bpf.kprobe_fds)
+    found = len(attached)
+    assert found == 0, f"load() attached a program ({', '.join(attached)}), expected it to load them only"
 
 
 @pytest.mark.step(2)
@@ -126,13 +145,19 @@ def test_cleanup_takes_them_out_of_the_kernel(loader, kernel, eventually):
     before = kernel.programs()
     with loader.load():
         ids = {info.id for info in programs_here().values()} - before
-        assert len(ids) == len(loader.PROGRAMS)
-    eventually(lambda: not ids & kernel.programs(), "the programs to leave the kernel after cleanup")
+        expected = len(loader.PROGRAMS)
+        found = len(ids)
+        assert found == expected, f"a second load() put {found} new programs into the kernel, expected {expected}"
+    eventually(lambda: not ids & kernel.programs(), "the programs to leave the kernel after bpf.cleanup()")
 
 
 @pytest.mark.step(3)
 @pytest.mark.parametrize("name", ["nothing", "sum"])
 def test_the_instructions_are_as_many_as_the_kernel_holds(loader, bpf, name):
-    in_the_kernel = programs_here()[name.encode()].bytecode_bytes // loader.INSTRUCTION_BYTES
+    in_bytes = programs_here()[name.encode()].bytecode_bytes
+    expected = in_bytes // loader.INSTRUCTION_BYTES
     counted = loader.instructions(bpf, name.encode())
-    assert counted == in_the_kernel
+    call = f"instructions(bpf, {name.encode()!r})"
+    assert type(counted) is int, f"{call} is {counted!r}, a {type(counted).__name__}; expected an int"
+    hint = ": that is bytes" if counted == in_bytes else ""
+    assert counted == expected, f"{call} is {counted}, expected {expected}{hint}"

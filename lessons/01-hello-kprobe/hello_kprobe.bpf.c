@@ -8,6 +8,6 @@ int hello_kprobe(struct pt_regs *ctx)
 
     bpf_get_current_comm(comm, sizeof(comm));
 
-    // TODO 2: print "hello from pid=%d comm=%s\n" with the process id (not the thread's) and comm
+    // TODO 2: print "hello from pid=%d comm=%s" with the process id (not the thread's) and comm
     return 0;
 }

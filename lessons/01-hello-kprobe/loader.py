@@ -41,17 +41,17 @@ def attach(bpf: BPF, syscall: str) -> bytes:
 
 
 def parse(line: bytes) -> Message | None:
-    """The message in a line of trace_pipe, or None when the line is not ours. A command's name may hold any byte."""
+    """The message in a line of trace_pipe, or None if the line is not ours. A command's name may hold any byte."""
     raise NotImplementedError("TODO 3: search the line with LINE; turn its two groups into a Message")
 
 
 def messages(lines: Iterable[bytes], end: bytes) -> Iterator[Message]:
-    """Our messages among `lines` of trace_pipe, in order, up to the line that contains `end`."""
-    raise NotImplementedError("TODO 4: yield what parse() finds, pass over others' lines, stop at the line with `end`")
+    """Our messages among `lines` of trace_pipe, in order, up to the line that contains `end`, whoever printed it."""
+    raise NotImplementedError("TODO 4: yield what parse() finds, skip other lines, stop at the line with `end`")
 
 
 def detach(bpf: BPF, function: bytes) -> None:
-    """Take hello_kprobe off `function`: its next call runs no program of ours."""
+    """Detach hello_kprobe from `function` alone: its next call does not run the program; `bpf` stays usable."""
     raise NotImplementedError("TODO 5: detach the kprobe from the function")
 
 
@@ -62,7 +62,7 @@ def trace_lines(bpf: BPF) -> Iterator[bytes]:
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes] | None:
-    """The command, running; None where none was given."""
+    """The command, running; None if none was given."""
     try:
         return subprocess.Popen(command) if command else None
     except OSError as error:
@@ -70,12 +70,12 @@ def start(command: list[str]) -> subprocess.Popen[bytes] | None:
 
 
 def mark(text: bytes) -> None:
-    """Write `text` into the trace: what was printed before stands before it."""
+    """Write `text` into the trace: all that was printed before comes before it."""
     Path("/sys/kernel/tracing/trace_marker").write_bytes(text + b"\n")
 
 
 def mark_the_end(watched: subprocess.Popen[bytes] | None, seconds: float | None, end: bytes) -> None:
-    """Wait for the command, or so many seconds; then mark the end."""
+    """Wait for the command, or that many seconds; then mark the end."""
     if watched is not None:
         watched.wait()
     elif seconds is not None:
@@ -87,8 +87,8 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     options = argparse.ArgumentParser(description="Print a line for each call of a system call, until Ctrl-C.")
     options.add_argument("--syscall", default="execve", help="system call to watch (default: execve)")
-    options.add_argument("--seconds", type=float, help="end after so many seconds, if there is no command")
-    options.add_argument("command", nargs="...", help="run this command and end with it")
+    options.add_argument("--seconds", type=float, help="stop after that many seconds, if there is no command")
+    options.add_argument("command", nargs="...", help="run this command, and stop when it exits")
     chosen = options.parse_args()
     if chosen.command[:1] == ["--"]:
         del chosen.command[0]
@@ -96,15 +96,15 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print a line for each call until the command or the time is over, or Ctrl-C; then a summary."""
+    """Print a line for each call until the command exits, the time is up or Ctrl-C comes; then a summary."""
     chosen = arguments()
     begin, end = b"hello_kprobe %d begins" % os.getpid(), b"hello_kprobe %d ends" % os.getpid()
     bpf = load()
     mark(begin)
     function = attach(bpf, chosen.syscall)
     for _ in messages(trace_lines(bpf), begin):
-        pass  # lines of an earlier run that nobody has read
-    print(f"{chosen.syscall} of everybody; Ctrl-C ends\n{'PID':>8}  COMM", flush=True)
+        pass  # lines of an earlier run that were never read
+    print(f"{chosen.syscall} in all processes; press Ctrl-C to stop\n{'PID':>8}  COMM", flush=True)
     watched = start(chosen.command)
     if watched is not None or chosen.seconds is not None:
         threading.Thread(target=mark_the_end, args=(watched, chosen.seconds, end), daemon=True).start()

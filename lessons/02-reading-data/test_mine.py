@@ -1,7 +1,7 @@
-"""Lesson 02: my own test. Two threads are inside openat at the same time; each keeps its own call.
+"""Lesson 02: my test. Two threads are inside openat at the same time; each keeps its own call.
 
-The fixture `workload` takes a function without arguments and starts a process that waits: its `.pid` is known before
-`.run()` lets the process call the function, and `.run()` gives what the function returned (tuples come back as lists).
+The fixture `workload` takes a function without arguments and starts a process that waits. `.run()` lets the process
+call the function, and returns what that returned (tuples come back as lists); `.pid` is the id of the process.
 """
 
 import os
@@ -29,17 +29,16 @@ def tried(name, flags):
 
 
 def meet(folder):
-    """Two threads inside openat at once; all calls that they made, as tried() gives them, but not in the events' order.
+    """Two threads inside openat at once; all calls that they made, as tried() returns them, not in the events' order.
 
-    "one" and "two" are the same FIFO. Who opens it for reading waits inside openat until somebody opens it for writing;
-    who opens it for writing and does not want to wait gets ENXIO until a reader is inside. The reader's call is the
-    first of the list; it returns among the last.
+    "one" and "two" are the same FIFO. A reader waits inside openat until a writer opens it; a writer that does not wait
+    gets ENXIO until a reader is inside. The reader's call is the first of the list; it returns among the last.
     """
     os.chdir(folder)
     os.mkfifo("one")
     os.link("one", "two")
     read = []
-    written = [tried("two", os.O_WRONLY | os.O_NONBLOCK)]  # nobody reads yet
+    written = [tried("two", os.O_WRONLY | os.O_NONBLOCK)]  # there is no reader yet
     reader = threading.Thread(target=lambda: read.append(tried("one", os.O_RDONLY)))
     reader.start()
     while written[-1][2] < 0:

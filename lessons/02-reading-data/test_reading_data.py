@@ -1,8 +1,9 @@
-"""Lesson 02: what the two programs on openat have to bring back."""
+"""Lesson 02: what the two programs on openat bring back."""
 
 import ctypes
 import errno
 import os
+import struct
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 
 CALLS = 23
 NAME_MAX = 63
-"""Bytes of a file name that fit into 64 with the zero that ends it."""
+"""Bytes of a file name that fit into 64 with its final zero."""
 LIBC = ctypes.CDLL(None)
 AT_FDCWD = -100
 FIELDS = ("pid", "tid", "uid", "comm", "filename", "timestamp", "ret")
@@ -26,7 +27,7 @@ def bpf(loader):
 
 @pytest.fixture
 def entry(bpf):
-    """syscall_kprobe alone on openat: each event stays in inflight, where openat's end would take it away."""
+    """syscall_kprobe alone on openat: each event stays in inflight, since no program runs at the return."""
     bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"openat"), fn_name=b"syscall_kprobe")
     yield bpf
     take_off(bpf)
@@ -49,7 +50,7 @@ def take_off(bpf):
 
 
 def tried(name, flags=os.O_RDONLY):
-    """Open a file and say what the kernel returned: a file descriptor, or an error as a negative number."""
+    """Open a file and return what the kernel returned: a file descriptor, or an error as a negative number."""
     try:
         return os.open(name, flags)
     except OSError as error:
@@ -57,7 +58,7 @@ def tried(name, flags=os.O_RDONLY):
 
 
 def in_a_thread(function, *arguments):
-    """Call `function` in a thread of its own; the thread's id."""
+    """Call `function` in a new thread; the thread's id."""
     thread = threading.Thread(target=function, args=arguments)
     thread.start()
     thread.join()
@@ -67,8 +68,20 @@ def in_a_thread(function, *arguments):
 def raw_entry(bpf, tid):
     """What inflight holds for a thread, as C laid it out."""
     table = bpf["inflight"]
-    assert table.Key(tid) in table, f"inflight holds no event for thread {tid}, which called openat"
+    if table.Key(tid) not in table:
+        pytest.fail(f"inflight holds no event under the id of the thread {tid}, which called openat")
     return table[table.Key(tid)]
+
+
+def decoded(loader, raw):
+    """decode(raw), for raw bytes of the right length."""
+    try:
+        event = loader.decode(raw)
+    except struct.error as error:
+        words = f"decode(raw): {error}; raw has {len(raw)} bytes, as many as C's struct"
+        raise AssertionError(words).with_traceback(error.__traceback__) from None
+    assert isinstance(event, loader.SyscallEvent), f"decode(raw) returned {event!r}, expected a SyscallEvent"
+    return event
 
 
 def events_of(loader, bpf, pid):
@@ -76,9 +89,24 @@ def events_of(loader, bpf, pid):
     return [event for event in loader.returned(bpf) if event.pid == pid]
 
 
+def results_of(loader, bpf, pid):
+    """File name and result of each of those calls."""
+    return [(event.filename, event.ret) for event in events_of(loader, bpf, pid)]
+
+
 def random_name(rng, length):
-    """A file name of any bytes but zero; nobody has such a file."""
+    """A file name of any bytes but zero; no such file exists."""
     return bytes(rng.choices(range(1, 256), k=length))
+
+
+def assert_same_calls(seen, made, fields):
+    """`seen`, the events in done, are `made`, the calls of the process; both are tuples of `fields`."""
+    count, calls = len(seen), len(made)
+    assert count == calls, f"{calls} calls of openat have returned, done holds {count} events of that process"
+    wrong = [(event, call) for event, call in zip(seen, made, strict=True) if event != call]
+    differ = len(wrong)
+    first = f"; the first: the event has {wrong[0][0]}, the call was {wrong[0][1]}" if wrong else ""
+    assert differ == 0, f"{differ} of {count} events differ from their calls in {fields}{first}"
 
 
 @pytest.mark.step(1)
@@ -92,13 +120,19 @@ def test_the_twin_reads_what_c_has_written(loader, bpf, rng):
         "timestamp": rng.randrange(1 << 32, 1 << 63),
         "ret": rng.randrange(3, 1000),
     }
-    assert loader.decode(bytes(bpf["done"].Leaf(**written))) == loader.SyscallEvent(**written)
+    event = decoded(loader, bytes(bpf["done"].Leaf(**written)))
+    for field, value in written.items():
+        read = getattr(event, field)
+        kind = type(value).__name__
+        assert type(read) is type(value), f"decode(raw).{field} is {read!r}, a {type(read).__name__}; expected {kind}"
+        assert read == value, f"decode(raw).{field} is {read!r}, C wrote {value!r}"
 
 
 @pytest.mark.step(1)
 def test_an_error_is_a_negative_number(loader, bpf):
     value = bpf["done"].Leaf(ret=-errno.ENOENT)
-    assert loader.decode(bytes(value)).ret == -2
+    ret = decoded(loader, bytes(value)).ret
+    assert ret == -2, f"decode(raw).ret is {ret}, C wrote -2"
 
 
 @pytest.mark.step(1)
@@ -106,15 +140,21 @@ def test_texts_end_before_their_first_zero(loader, bpf):
     raw = bytearray(bytes(bpf["done"].Leaf(comm=b"cat of before", filename=b"new/of/before")))
     for field in (bpf["done"].Leaf.comm, bpf["done"].Leaf.filename):
         raw[field.offset + 3] = 0
-    event = loader.decode(bytes(raw))
-    assert (event.comm, event.filename) == (b"cat", b"new")
+    event = decoded(loader, bytes(raw))
+    for field, expected in (("comm", b"cat"), ("filename", b"new")):
+        read = getattr(event, field)
+        assert read == expected, f"decode(raw).{field} is {read!r}, expected {expected!r}: a zero byte follows it"
 
 
 @pytest.mark.step(1)
 def test_texts_may_fill_their_field(loader, bpf):
     value = bpf["done"].Leaf(comm=b"c" * 16, filename=b"f" * 64)
-    event = loader.decode(bytes(value))
-    assert (len(event.comm), len(event.filename)) == (16, 64)
+    event = decoded(loader, bytes(value))
+    for field, size in (("comm", 16), ("filename", 64)):
+        length = len(getattr(event, field))
+        assert length == size, (
+            f"the field {field} is full, {size} bytes without a zero; decode(raw) gave {length} bytes"
+        )
 
 
 @pytest.mark.step(2)
@@ -129,9 +169,12 @@ def test_the_event_says_who_called(loader, entry, workload, rng):
     child = workload(as_somebody)
     pid = child.pid
     tid = child.run()
-    event = loader.decode(bytes(raw_entry(entry, tid)))
-    seen = {"pid": event.pid, "tid": event.tid, "uid": event.uid}
-    assert seen == {"pid": pid, "tid": tid, "uid": uid}, f"the caller's gid was {gid}"
+    event = decoded(loader, bytes(raw_entry(entry, tid)))
+    caller = {"pid": pid, "tid": tid, "uid": uid, "gid": gid}
+    for field in ("pid", "tid", "uid"):
+        value = getattr(event, field)
+        is_another = next((f": that is its {name}" for name, number in caller.items() if number == value), "")
+        assert value == caller[field], f"the event's {field} is {value}, the caller's is {caller[field]}{is_another}"
 
 
 @pytest.mark.step(2)
@@ -146,11 +189,12 @@ def test_the_event_names_the_command(loader, entry, workload, rng):
     child = workload(renamed)
     pid = child.pid
     child.run()
-    assert loader.decode(bytes(raw_entry(entry, pid))).comm == name
+    comm = decoded(loader, bytes(raw_entry(entry, pid))).comm
+    assert comm == name, f"the event's comm is {comm!r}, the caller's name is {name!r}"
 
 
 @pytest.mark.step(2)
-def test_the_event_tells_when_the_call_was_made(loader, entry, workload):
+def test_the_event_says_when_the_call_was_made(loader, entry, workload):
     def timed():
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         tried("nothing")
@@ -159,21 +203,24 @@ def test_the_event_tells_when_the_call_was_made(loader, entry, workload):
     child = workload(timed)
     pid = child.pid
     before, after = child.run()
-    at = loader.decode(bytes(raw_entry(entry, pid))).timestamp
+    at = decoded(loader, bytes(raw_entry(entry, pid))).timestamp
     assert before <= at <= after, f"the call was made between {before} and {after} ns, the event says {at}"
 
 
 def seen_names(loader, bpf, workload, names):
-    """Each name opened by a thread of its own; what the events say, in the same order."""
+    """Each name opened by a separate thread; the file names in the events, in the same order."""
     child = workload(lambda: [in_a_thread(tried, name) for name in names])
-    return [loader.decode(bytes(raw_entry(bpf, tid))).filename for tid in child.run()]
+    return [decoded(loader, bytes(raw_entry(bpf, tid))).filename for tid in child.run()]
 
 
 @pytest.mark.step(3)
 def test_the_file_name_arrives_byte_for_byte(loader, entry, workload, rng):
     names = [b"/etc/nothing", "/srv/naïve/☃".encode(), *(random_name(rng, 11 + n) for n in range(CALLS - 2))]
     seen = seen_names(loader, entry, workload, names)
-    assert seen == names, "left: the file names in the events; right: the names that were opened"
+    wrong = [(event, name) for event, name in zip(seen, names, strict=True) if event != name]
+    differ = len(wrong)
+    first = f"; the first: {wrong[0][1]!r} was opened, the event's filename is {wrong[0][0]!r}" if wrong else ""
+    assert differ == 0, f"{differ} of {CALLS} file names differ{first}"
 
 
 @pytest.mark.step(3)
@@ -181,11 +228,15 @@ def test_the_file_name_arrives_byte_for_byte(loader, entry, workload, rng):
 def test_a_name_too_long_is_cut_and_still_ends(loader, entry, workload, rng, length):
     name = random_name(rng, length)
     [seen] = seen_names(loader, entry, workload, [name])
-    assert seen == name[:NAME_MAX], f"of {length} bytes the event has {len(seen)}; the last of 64 must be zero"
+    kept, expected = len(seen), min(length, NAME_MAX)
+    assert kept == expected, (
+        f"a file name of {length} bytes: the event's filename has {kept}, expected {expected}; the last of 64 is zero"
+    )
+    assert seen == name[:NAME_MAX], f"the event's filename is {seen!r}, expected the first {expected} bytes of {name!r}"
 
 
 def kernel_text():
-    """The address of a text in the kernel's own memory."""
+    """The address of a string in the kernel's own memory."""
     with open("/proc/kallsyms") as symbols:
         return next(int(line.split()[0], 16) for line in symbols if line.split()[2] == "linux_banner")
 
@@ -196,8 +247,11 @@ def test_a_name_that_the_process_may_not_read_is_empty(loader, entry, workload, 
     address = ctypes.c_void_p(kernel_text() if where == "kernel" else 0)
     child = workload(lambda: in_a_thread(LIBC.openat, AT_FDCWD, address, os.O_RDONLY))
     tid = child.run()
-    name = loader.decode(bytes(raw_entry(entry, tid))).filename
-    assert name == b"", "openat was called with an address that its process may not read"
+    name = decoded(loader, bytes(raw_entry(entry, tid))).filename
+    found = len(name)
+    assert found == 0, (
+        f"the process may not read the address that it passed; the event's filename is {name!r}, not empty"
+    )
 
 
 @pytest.mark.step(3)
@@ -210,7 +264,7 @@ def test_nothing_else_of_the_kernel_comes_along(entry, workload, rng):
         clean = type(value)(**{name: getattr(value, name) for name in FIELDS})
         leaked += bytes(value) != bytes(clean)
     assert leaked == 0, (
-        f"{leaked} of {CALLS} events carry bytes that no field holds: between two fields, or behind the end of a text"
+        f"{leaked} of {CALLS} events carry bytes that belong to no field: between two fields, or after a string's zero"
     )
 
 
@@ -231,8 +285,7 @@ def test_each_call_comes_back_with_its_result(loader, attached, workload, tmp_pa
     child = workload(open_all)
     pid = child.pid
     made = list(zip(names, child.run(), strict=True))
-    seen = [(event.filename, event.ret) for event in events_of(loader, attached, pid)]
-    assert seen == made, f"left: name and result in the events; right: name and result of the {CALLS} calls, in order"
+    assert_same_calls(results_of(loader, attached, pid), made, "name and result")
 
 
 @pytest.mark.step(5)
@@ -241,7 +294,9 @@ def test_a_file_that_is_not_there_gives_minus_two(loader, attached, workload):
     pid = child.pid
     child.run()
     results = [event.ret for event in events_of(loader, attached, pid)]
-    assert results == [-2], "one call that found no file (ENOENT is error 2)"
+    found = len(results)
+    assert found == 1, f"1 call of openat has returned, done holds {found} events of that process"
+    assert results[0] == -2, f"openat found no file (ENOENT, error 2); the event's ret is {results[0]}, expected -2"
 
 
 @pytest.mark.step(5)
@@ -254,32 +309,43 @@ def test_the_beginning_is_still_in_the_event(loader, attached, workload):
     child = workload(timed)
     pid, comm = child.pid, child.comm.encode()
     tid, before, after = child.run()
-    seen = [(e.pid, e.tid, e.uid, e.comm, before <= e.timestamp <= after) for e in events_of(loader, attached, pid)]
-    assert seen == [(pid, tid, os.getuid(), comm, True)], "pid, tid, uid, comm, timestamp within the call"
+    events = events_of(loader, attached, pid)
+    found = len(events)
+    assert found == 1, f"1 call of openat has returned, done holds {found} events of that process"
+    for field, expected in (("pid", pid), ("tid", tid), ("uid", os.getuid()), ("comm", comm)):
+        value = getattr(events[0], field)
+        assert value == expected, f"the event in done has the {field} {value!r}, expected {expected!r} as at the entry"
+    at = events[0].timestamp
+    assert before <= at <= after, f"the call was made between {before} and {after} ns, the event in done says {at}"
 
 
 @pytest.mark.step(5)
 def test_the_time_is_that_of_the_beginning(loader, attached, workload, eventually, tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    child = workload(lambda: tried(fifo))  # waits inside openat for somebody who writes
+    child = workload(lambda: tried(fifo))  # waits inside openat for a writer
     pid = child.pid
     child.start()
-    eventually(lambda: [e for e in loader.inside(attached) if e.pid == pid], "the call is inside openat")
+    eventually(
+        lambda: [e for e in loader.inside(attached) if e.pid == pid], "the call to be inside openat, in inflight"
+    )
     between = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     os.close(os.open(fifo, os.O_WRONLY))
     child.wait()
-    begun = [event.timestamp <= between for event in events_of(loader, attached, pid)]
-    assert begun == [True], "the timestamp is from before the call returned"
+    stamps = [event.timestamp for event in events_of(loader, attached, pid)]
+    found = len(stamps)
+    assert found == 1, f"1 call of openat has returned, done holds {found} events of that process"
+    late = stamps[0] - between
+    assert late <= 0, f"the event's timestamp is {late} ns after a moment at which the call was still inside openat"
 
 
-def assert_nothing_stays_inside(loader, bpf, workload):
-    """Not one call of a process that makes CALLS of them and ends."""
+def assert_nothing_stays_inside(loader, bpf, workload, when=""):
+    """No call of a process that makes CALLS of them and exits."""
     child = workload(lambda: [tried("nothing") for _ in range(CALLS)])
     pid = child.pid
     child.run()
-    left = [event.filename for event in loader.inside(bpf) if event.pid == pid]
-    assert left == [], "openat has returned, and inflight still holds the call"
+    left = len([event for event in loader.inside(bpf) if event.pid == pid])
+    assert left == 0, f"{CALLS} calls of openat have returned{when}, and inflight still holds an event of that process"
 
 
 @pytest.mark.step(5)
@@ -297,7 +363,7 @@ def test_a_call_that_finds_the_queue_full_is_inside_no_more(loader, attached, wo
 
     with pytest.raises(Exception, match="Could not push"):
         fill()
-    assert_nothing_stays_inside(loader, attached, workload)
+    assert_nothing_stays_inside(loader, attached, workload, " while the queue was full, so that push() failed")
 
 
 @pytest.mark.step(5)
@@ -305,10 +371,12 @@ def test_a_call_that_was_not_seen_to_begin_is_left_out(loader, bpf, workload):
     bpf.attach_kretprobe(event=bpf.get_syscall_fnname(b"openat"), fn_name=b"syscall_kretprobe")
     try:
         workload(lambda: [tried("nothing") for _ in range(CALLS)]).run()
-        seen, inside = list(loader.returned(bpf)), list(loader.inside(bpf))
+        seen, inside = len(list(loader.returned(bpf))), len(list(loader.inside(bpf)))
     finally:
         take_off(bpf)
-    assert (seen, inside) == ([], []), "calls whose beginning nobody saw: done and inflight"
+    unseen = "calls of openat were not seen to begin (only syscall_kretprobe was attached)"
+    assert seen == 0, f"{unseen}; done holds {seen} events, expected none"
+    assert inside == 0, f"{unseen}; inflight holds {inside} events, expected none"
 
 
 @pytest.mark.step(5)
@@ -321,7 +389,7 @@ def test_calls_inside_at_the_same_time_do_not_mix(loader, attached, workload, tm
     pid = child.pid
     made = [(tid, name.encode(), ret) for tid, name, ret in child.run()]
     seen = [(event.tid, event.filename, event.ret) for event in events_of(loader, attached, pid)]
-    assert sorted(seen) == sorted(made), "left: thread, name, result in the events; right: those of the calls"
+    assert_same_calls(sorted(seen), sorted(made), "thread, name and result")
 
 
 def meet(reads, writes):

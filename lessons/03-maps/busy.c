@@ -1,6 +1,6 @@
 // busy THREADS CALLS [FIRST]: prints the number of getppid, waits for a byte on standard input, then calls getppid from
 // THREADS threads, thread i on CPU i: CALLS times each, or (CALLS = 0) until standard input is closed. Prints the sum.
-// With FIRST that is the number printed, and each call has the next number, made by all threads at the same moment.
+// With FIRST, prints that number instead, and each call has the next number, made by all threads at the same moment.
 
 #define _GNU_SOURCE
 #include <pthread.h>

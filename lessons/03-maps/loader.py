@@ -32,13 +32,13 @@ class SyscallKey:
 
 
 def load() -> BPF:
-    """Compile maps.bpf.c; it counts every system call of the machine from now on."""
+    """Compile maps.bpf.c, which attaches itself: it counts every system call of the machine from now on."""
     return BPF(src_file=str(SOURCE))
 
 
 def read(bpf: BPF, table: str) -> dict[SyscallKey, int]:
-    """All that is in `table` ("counts" or "latest") now."""
-    # One system call fetches many entries; a walk from key to key would need two for each.
+    """All that is in the map `table` ("counts" or "latest") now."""
+    # One system call fetches many entries; a walk from key to key needs two for each.
     return {SyscallKey(key.pid, key.number): value.value for key, value in bpf[table].items_lookup_batch()}
 
 
@@ -50,11 +50,11 @@ def watch(bpf: BPF, pid: int, number: int = EVERY_CALL) -> None:
 
 def histogram(bpf: BPF) -> list[int]:
     """How many calls fell into each of the SLOTS slots, on all CPUs together."""
-    raise NotImplementedError("TODO 5: for each slot of the table latency, add up what the CPUs have in it")
+    raise NotImplementedError("TODO 5: for each slot of the map latency, add up what the CPUs have in it")
 
 
 class Reports:
-    """What was counted between one report and the next. The kernel's table is only read: others read it too."""
+    """What was counted between one report and the next. The kernel's map is only read: others read it too."""
 
     def __init__(self, bpf: BPF) -> None:
         self._bpf = bpf
@@ -69,14 +69,14 @@ def name_of(number: int) -> str:
     """The system call's name, or its number where BCC has no name for it."""
     try:
         names = importlib.import_module("bcc.syscall")
-    except Exception:  # BCC 0.31 raises this very class where it has no list for the processor
+    except Exception:  # BCC 0.31 raises this very class where it has no list for the architecture
         return str(number)
     name: bytes = names.syscalls.get(number, str(number).encode())
     return name.decode()
 
 
 def comm_of(pid: int) -> str:
-    """The process's name, or "-" when it has ended."""
+    """The process's name, or "-" if it has exited."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
     except OSError:
@@ -105,7 +105,7 @@ def show_histogram(slots: list[int]) -> None:
 
 
 def stopped(command: list[str]) -> int:
-    """Start a process that stops itself, and becomes `command` when it is continued; its process id."""
+    """Start a process that stops itself and, once continued, becomes `command`; returns its process id."""
     program = shutil.which(command[0])
     if program is None:
         raise SystemExit(f"{command[0]}: no such command")
@@ -123,27 +123,27 @@ def stopped(command: list[str]) -> int:
 def parse_options() -> argparse.Namespace:
     """The command line."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--seconds", type=float, help="end after this time (default: with the command, or Ctrl-C)")
+    options.add_argument("--seconds", type=float, help="stop after this time (default: with the command, or at Ctrl-C)")
     options.add_argument("--interval", type=float, default=1.0, help="seconds between two reports (default: 1)")
     options.add_argument("--rows", type=int, default=10, help="lines in a report (default: 10)")
-    options.add_argument("--latency", action="store_true", help="end with a histogram of the command's latencies")
+    options.add_argument("--latency", action="store_true", help="then show a histogram of the command's latencies")
     options.add_argument("command", nargs="*", help="count this command's calls only")
     return options.parse_args()
 
 
 def wanted(report: dict[SyscallKey, int], pid: int) -> dict[SyscallKey, int]:
-    """The part of a report that is about process `pid`; with 0 about everybody but ourselves."""
+    """The part of a report that is about process `pid`; with 0, about all processes but this one."""
     return {key: calls for key, calls in report.items() if (key.pid == pid if pid else key.pid != os.getpid())}
 
 
 def main() -> None:
-    """Report who called what, interval by interval, until the end; then the sum."""
+    """Report which process called what, interval by interval; then the sum."""
     options = parse_options()
     bpf = load()
     reports = Reports(bpf)
     pid = stopped(options.command) if options.command else 0
     ended = [os.pidfd_open(pid)] if pid else []
-    reports.next()  # what was called before the command is not of interest
+    reports.next()  # leaves out what was called before the command
     if pid:
         watch(bpf, pid)
         os.kill(pid, signal.SIGCONT)

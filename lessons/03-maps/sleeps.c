@@ -1,5 +1,5 @@
 // sleeps NS...: prints the number of clock_nanosleep, waits for a byte on standard input, then sleeps NS nanoseconds for
-// each argument, and prints for each how long the call took, looked at from outside.
+// each argument, and prints for each how long the call took, measured around it.
 
 #define _GNU_SOURCE
 #include <stdio.h>

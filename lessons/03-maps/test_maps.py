@@ -1,4 +1,4 @@
-"""Lesson 03: what has to be in the kernel's tables, and what a reader makes of them."""
+"""Lesson 03: what is in the kernel's maps, and what a reader makes of them."""
 
 import ctypes
 import os
@@ -12,12 +12,12 @@ import pytest
 
 CALLS = 23
 RACE = 300_007
-"""Calls on each of two processors: enough that updates which are not atomic lose some, emulated processors too."""
+"""Calls on each of two CPUs: enough that updates which are not atomic lose some, on emulated CPUs too."""
 FIRSTS = 5003
-"""Numbers that two processors call for the first time at the same moment."""
+"""Numbers that two CPUs call for the first time at the same moment."""
 MANY_CALLS = 20_011
 FIRST_NUMBER = 100_000
-"""No system call has this number, nor any above: the kernel counts the call all the same and answers ENOSYS."""
+"""No system call has this number, nor any above: the tracepoint is hit all the same, and the call returns ENOSYS."""
 MANY_KEYS = 11_003
 """More than MAX_MAP_ENTRIES."""
 NEWEST = 1009
@@ -41,7 +41,7 @@ def programs(native):
 
 @pytest.fixture
 def waiting(loader, programs):
-    """`waiting("busy", 2, 23)`: that program, waiting to be released, and the key that its calls have."""
+    """`waiting("busy", 2, 23)`: that program, waiting to be released, and the key of its calls."""
     started = []
 
     def start(name, *arguments):
@@ -56,7 +56,7 @@ def waiting(loader, programs):
 
 
 def release(process):
-    """Let it run to its end; the numbers that it printed."""
+    """Let it run until it exits; the numbers that it printed."""
     printed, _ = process.communicate("!")
     return [int(word) for word in printed.split()]
 
@@ -79,8 +79,14 @@ def test_the_key_holds_the_process_and_the_number(loader, bpf, workload, rng):
     child = workload(in_a_thread)
     pid = child.pid
     child.run()
-    seen = sorted(key.number for key in loader.read(bpf, "latest") if key.pid == pid and key.number >= FIRST_NUMBER)
-    assert seen == sorted(numbers), "a thread made calls; these numbers stand under its process id"
+    seen = {key.number for key in loader.read(bpf, "latest") if key.pid == pid and key.number >= FIRST_NUMBER}
+    found = len(seen.intersection(numbers))
+    assert found == CALLS, (
+        f"a second thread made {CALLS} system calls, each with another number; "
+        f"latest has {found} of these numbers under its process id"
+    )
+    others = len(seen.difference(numbers))
+    assert others == 0, f"latest has {others} numbers under the process id that the process did not call"
 
 
 @pytest.mark.step(1)
@@ -89,7 +95,9 @@ def test_a_number_may_be_negative(loader, bpf, workload):
     pid = child.pid
     child.run()
     odd = [key.number for key in loader.read(bpf, "latest") if key.pid == pid and not 0 <= key.number < FIRST_NUMBER]
-    assert odd == [-1], "a program made the system call -1, which no kernel has"
+    found = len(odd)
+    assert found == 1, f"a process made the system call -1, which no kernel has; latest has {found} such keys, not 1"
+    assert odd[0] == -1, f"a process made the system call -1; latest has it under the number {odd[0]}"
 
 
 @pytest.mark.step(1)
@@ -104,8 +112,12 @@ def test_equal_keys_are_one_entry(bpf, workload):
     pid = child.pid
     child.run()
     entries = Counter(key.number for key, _ in bpf["latest"].items_lookup_batch() if key.pid == pid)
-    several = {number: count for number, count in entries.items() if count > 1}
-    assert several == {}, "these have several entries: do their keys differ where no field is?"
+    several = [number for number, count in entries.items() if count > 1]
+    surplus = sum(entries[number] - 1 for number in several)
+    assert surplus == 0, (
+        f"{len(several)} numbers of one process have {len(several) + surplus} entries in latest, expected one each: "
+        "do their keys differ in bytes that belong to no field?"
+    )
 
 
 @pytest.mark.step(2)
@@ -114,7 +126,9 @@ def test_each_call_counts_once(loader, bpf, waiting, calls):
     process, key = waiting("busy", 1, calls)
     release(process)
     counted = loader.read(bpf, "counts").get(key, 0)
-    assert counted == calls
+    assert counted == calls, (
+        f"one process called getppid {calls} {'time' if calls == 1 else 'times'}, counts says {counted}"
+    )
 
 
 @pytest.mark.step(2)
@@ -123,24 +137,29 @@ def test_a_count_may_need_more_than_32_bits(loader, bpf):
     table = bpf["counts"]
     table[table.Key(key.number, key.pid)] = table.Leaf(0xFFFF_FFFF)
     call([key.number] * CALLS)
-    assert loader.read(bpf, "counts")[key] == 0xFFFF_FFFF + CALLS
+    counted = loader.read(bpf, "counts").get(key, 0)
+    assert counted == 0xFFFF_FFFF + CALLS, f"counts was at {0xFFFF_FFFF}, {CALLS} calls later it is at {counted}"
 
 
 @pytest.mark.step(2)
-def test_two_processors_lose_no_call(loader, bpf, waiting):
+def test_two_cpus_lose_no_call(loader, bpf, waiting):
     process, key = waiting("busy", 2, RACE)
     [made] = release(process)
+    assert made == 2 * RACE, f"busy made {made} calls, it was to make {2 * RACE}"
     counted = loader.read(bpf, "counts").get(key, 0)
-    assert counted == made == 2 * RACE, f"{made} calls made on two processors at once, {counted} counted"
+    assert counted == made, f"{made} calls made on two CPUs at once, {counted} counted"
 
 
 @pytest.mark.step(2)
-def test_two_processors_may_make_the_first_call_together(loader, bpf, waiting):
+def test_two_cpus_may_make_the_first_call_together(loader, bpf, waiting):
     process, _ = waiting("busy", 2, FIRSTS, FIRST_NUMBER)
     release(process)
     counts = loader.read(bpf, "counts")
-    counted = Counter(calls for key, calls in counts.items() if key.pid == process.pid and key.number >= FIRST_NUMBER)
-    assert counted == {2: FIRSTS}, "how many numbers were counted how often; all were called twice, at the same moment"
+    numbers = range(FIRST_NUMBER, FIRST_NUMBER + FIRSTS)
+    wrong = Counter(counts.get(loader.SyscallKey(process.pid, number), 0) for number in numbers)
+    right = wrong.pop(2, 0)
+    seen = ", ".join(f"{many} have the count {calls}" for calls, many in sorted(wrong.items()))
+    assert right == FIRSTS, f"{FIRSTS} numbers were called twice each, by two CPUs at the same moment; {seen}"
 
 
 @pytest.mark.step(3)
@@ -153,12 +172,12 @@ def test_a_full_table_keeps_the_newest(loader, bpf, workload):
     for _ in bpf["counts"].items_lookup_and_delete_batch():
         pass  # it is full now: the next test needs room
     newest = len(kept.intersection(numbers[-NEWEST:]))
-    assert newest == NEWEST, f"after {MANY_KEYS} keys, {newest} of the newest {NEWEST} are in latest"
+    assert newest == NEWEST, f"after {MANY_KEYS} new keys, {newest} of the newest {NEWEST} are in latest"
 
 
 @pytest.mark.step(4)
 def test_a_latency_is_in_the_slot_of_its_size(loader, bpf, waiting):
-    """The kernel's view of a sleep is no shorter than what was asked for, no longer than what the program saw."""
+    """The kernel's latency of a sleep is at least what was asked for, at most what the program measured."""
     asked = [3_000_000] * 5 + [70_000_000] * 3 + [140_000_000] * 2
     process, key = waiting("sleeps", *asked)
     os.sched_setaffinity(process.pid, {0})
@@ -166,19 +185,21 @@ def test_a_latency_is_in_the_slot_of_its_size(loader, bpf, waiting):
     before = on_cpu_0(bpf)
     took = release(process)
     counted = [now - then for now, then in zip(on_cpu_0(bpf), before, strict=True)]
-    assert sum(counted) == len(asked), f"{len(asked)} sleeps, {sum(counted)} latencies"
+    total, sleeps = sum(counted), len(asked)
+    assert total == sleeps, f"{sleeps} sleeps were made, {total} latencies are in the slots"
     for slot in range(len(counted)):
         least, most = (sum(ns.bit_length() >= slot for ns in spans) for spans in (asked, took))
         here = sum(counted[slot:])
+        expected = f"exactly {least}" if least == most else f"{least} to {most}"
         assert least <= here <= most, (
-            f"{here} latencies in slot {slot} (from {1 << slot >> 1} ns) and above, not {least} to {most}"
+            f"{here} latencies are in slot {slot} (from {1 << slot >> 1} ns) and above, expected {expected}"
         )
 
 
 @pytest.mark.step(4)
 @pytest.mark.parametrize("seconds", [3, 9, 100])
 def test_a_latency_of_seconds_too(bpf, waiting, seconds):
-    """The waiting process is inside a call, or about to leave one: as if that had begun so many seconds ago."""
+    """The waiting process is inside a call, or about to leave one: as if that call had begun that many seconds ago."""
     process, _ = waiting("busy", 1, 1)
     os.sched_setaffinity(process.pid, {0})
     started, before = bpf["started"], on_cpu_0(bpf)
@@ -187,48 +208,72 @@ def test_a_latency_of_seconds_too(bpf, waiting, seconds):
     release(process)
     most = time.monotonic_ns() - began
     counted = [now - then for now, then in zip(on_cpu_0(bpf), before, strict=True)]
-    assert sum(counted) == 1, f"one call, {sum(counted)} latencies"
+    total = sum(counted)
+    assert total == 1, f"1 call was timed, {total} latencies are in the slots"
     slot, least = counted.index(1), seconds * 1_000_000_000
-    assert least.bit_length() <= slot <= most.bit_length(), f"a latency of {least} to {most} ns is in slot {slot}"
+    assert least.bit_length() <= slot <= most.bit_length(), (
+        f"a latency of {least} to {most} ns is in slot {slot}, expected {least.bit_length()} to {most.bit_length()}"
+    )
 
 
 def on_cpu_0(bpf):
-    """What the first processor has in the slots."""
+    """What the first CPU has in the slots."""
     return [bpf["latency"][slot][0] for slot in range(64)]
 
 
 @pytest.mark.step(5)
-def test_the_histogram_has_the_calls_of_all_processors(loader, bpf, waiting):
+def test_the_histogram_has_the_calls_of_all_cpus(loader, bpf, waiting):
     process, key = waiting("busy", 2, MANY_CALLS)
     loader.watch(bpf, key.pid, key.number)
     before = loader.histogram(bpf)
     [made] = release(process)
     timed = sum(loader.histogram(bpf)) - sum(before)
-    assert timed == made, f"{made} calls made on two processors, {timed} in the histogram"
+    assert timed == made, f"{made} calls made on two CPUs, histogram() has {timed} more than before"
+
+
+def assert_numbers(slots):
+    """histogram() gave one int for each slot."""
+    assert isinstance(slots, list), f"histogram() returned {type(slots).__name__}, expected a list"
+    found = len(slots)
+    assert found == 64, f"histogram() returned {found} numbers, expected one for each of the 64 slots"
+    kinds = {type(number).__name__ for number in slots} - {"int"}
+    found = len(kinds)
+    assert found == 0, f"histogram() returned {', '.join(sorted(kinds))} in its list, expected int: the CPUs' sum"
+
+
+def assert_added(loader, bpf, before, expected, how):
+    """Since `before`, histogram() has grown by `expected`, slot by slot."""
+    after = loader.histogram(bpf)
+    assert_numbers(after)
+    seen = [now - then for now, then in zip(after, before, strict=True)]
+    wrong = [slot for slot in range(64) if seen[slot] != expected[slot]]
+    first = f"; slot {wrong[0]} grew by {seen[wrong[0]]}, expected {expected[wrong[0]]}" if wrong else ""
+    found = len(wrong)
+    assert found == 0, f"{found} of 64 slots in histogram() are wrong, {how}{first}"
 
 
 @pytest.mark.step(5)
 def test_the_histogram_keeps_the_slots_apart(loader, bpf, rng):
     table = bpf["latency"]
     before = loader.histogram(bpf)
+    assert_numbers(before)
     added = [rng.randrange(1, 1000) for _ in range(64)]
     for slot, number in enumerate(added):
         values = table[slot]
         values[len(values) - 1] += number
         table[slot] = values
-    after = loader.histogram(bpf)
-    assert [now - then for now, then in zip(after, before, strict=True)] == added
+    assert_added(loader, bpf, before, added, "each of which has got calls on the last CPU")
 
 
 @pytest.mark.step(5)
-def test_the_histogram_has_the_calls_of_many_processors(loader, bpf, monkeypatch):
-    """What BCC gives for a slot on a machine with three processors more."""
+def test_the_histogram_has_the_calls_of_many_cpus(loader, bpf, monkeypatch):
+    """What BCC returns for a slot on a machine with three more CPUs."""
     kind = type(bpf["latency"])
     real = kind.getvalue
     before = loader.histogram(bpf)
+    assert_numbers(before)
     monkeypatch.setattr(kind, "getvalue", lambda table, slot: [*real(table, slot), slot, 0, 1000])
-    added = [now - then for now, then in zip(loader.histogram(bpf), before, strict=True)]
-    assert added == [slot + 1000 for slot in range(64)]
+    assert_added(loader, bpf, before, [slot + 1000 for slot in range(64)], "with three more CPUs than this machine has")
 
 
 @pytest.mark.step(7)
@@ -238,8 +283,14 @@ def test_a_report_has_only_what_is_new(loader, bpf):
     reported = []
     for calls in (CALLS, 0, 5):
         call([key.number] * calls)
-        reported.append(reports.next().get(key))
-    assert reported == [CALLS, None, 5], f"{CALLS}, 0 and 5 calls were made before the three reports (None: left out)"
+        report = reports.next()
+        assert isinstance(report, dict), f"Reports.next() returned {type(report).__name__}, expected a dict"
+        reported.append(report.get(key))
+    for which, calls, seen in zip(("first", "second", "third"), (CALLS, None, 5), reported, strict=True):
+        says, due = ("has no such key" if number is None else f"says {number}" for number in (seen, calls))
+        assert seen == calls, (
+            f"{calls or 'no'} new calls were made before the {which} report: it {says}, expected: it {due}"
+        )
 
 
 @pytest.mark.step(7)
@@ -247,13 +298,14 @@ def test_two_readers_see_every_call(loader, bpf):
     key = loader.SyscallKey(os.getpid(), FIRST_NUMBER + 11)
     one, other = loader.Reports(bpf), loader.Reports(bpf)
     call([key.number] * CALLS)
-    seen = [reports.next().get(key, 0) for reports in (one, other)]
-    assert seen == [CALLS, CALLS], "each of two readers of the same table has to see all calls"
+    for which, reports in (("first", one), ("second", other)):
+        seen = reports.next().get(key, 0)
+        assert seen == CALLS, f"{CALLS} calls were made, the {which} of two readers of the same map reports {seen}"
 
 
 @pytest.mark.step(7)
 def test_calls_that_come_while_a_report_is_made_are_in_the_next(loader):
-    """A table in which five calls are counted each time that somebody reads it."""
+    """A map in which five more calls are counted each time it is read."""
     key = SimpleNamespace(pid=1, number=2)
     made = 0
 
@@ -264,5 +316,5 @@ def test_calls_that_come_while_a_report_is_made_are_in_the_next(loader):
 
     table = SimpleNamespace(items_lookup_batch=items, items=items, clear=lambda: None)
     reports = loader.Reports({"counts": table})
-    reported = sum(reports.next()[loader.SyscallKey(1, 2)] for _ in range(CALLS))
-    assert reported == made, f"{made} calls were counted, {reported} were reported"
+    reported = sum(reports.next().get(loader.SyscallKey(1, 2), 0) for _ in range(CALLS))
+    assert reported == made, f"{made} calls were counted while {CALLS} reports were made, {reported} are in the reports"

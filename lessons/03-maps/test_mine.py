@@ -1,4 +1,4 @@
-"""Your own test for lesson 03: are the reports complete while the counting goes on?"""
+"""Your test for lesson 03: are the reports complete while the counting goes on?"""
 
 import subprocess
 
@@ -16,7 +16,10 @@ def bpf(loader):
 
 
 class Busy:
-    """Two threads that call getppid on two processors, without end; `key` is what they are counted under."""
+    """Two threads that call getppid on two CPUs, without end; `key` is what they are counted under.
+
+    A report without new calls of theirs has no such key.
+    """
 
     def __init__(self, loader, program):
         self._process = subprocess.Popen([program, "2", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -25,7 +28,7 @@ class Busy:
         self._process.stdin.flush()
 
     def stop(self):
-        """End the threads; the number of calls that they made in all."""
+        """Stop the threads; the number of calls that they made in all."""
         printed, _ = self._process.communicate()
         return int(printed)
 

@@ -1,4 +1,4 @@
-"""Meet the lab: what this kernel can do, and what becomes of two small C functions in it.
+"""Meet the lab: what this kernel can do, and what two small C functions become in it.
 
 Run it as `workbook run setup`, or outside the lab as root: `python3 loader.py`.
 """
@@ -18,18 +18,18 @@ INSTRUCTION_BYTES = 8
 
 @dataclass(frozen=True)
 class KernelFacts:
-    """What the running kernel says of itself."""
+    """What the running kernel says about itself."""
 
     release: str
     """As `uname -r` prints it."""
     btf: bool
     """Whether the kernel describes its own types: it does if /sys/kernel/btf/vmlinux exists."""
     jit: bool
-    """Whether BPF programs become machine code: /proc/sys/net/core/bpf_jit_enable holds 0 where they do not."""
+    """Whether BPF programs become machine code: /proc/sys/net/core/bpf_jit_enable holds 0 if they do not."""
 
 
 def facts() -> KernelFacts:
-    """Ask the kernel, anew each time."""
+    """Ask the kernel again at each call."""
     # TODO 1: ask the kernel for its release, its BTF and its JIT
     return KernelFacts(
         release=os.uname().release,
@@ -40,7 +40,7 @@ def facts() -> KernelFacts:
 
 
 def load() -> BPF:
-    """Compile setup.bpf.c and bring each of PROGRAMS through the verifier into the kernel; nothing calls them yet."""
+    """Compile setup.bpf.c and load each of PROGRAMS through the verifier into the kernel; nothing calls them yet."""
     # TODO 2: compile SOURCE, load each of PROGRAMS as a KPROBE, return the BPF object
     bpf = BPF(src_file=str(SOURCE))
     for name in PROGRAMS:
@@ -50,14 +50,14 @@ def load() -> BPF:
 
 
 def instructions(bpf: BPF, name: bytes) -> int:
-    """The number of instructions that the C function `name` became; each is INSTRUCTION_BYTES long."""
+    """The number of instructions that the C function `name` became; none here takes two slots of INSTRUCTION_BYTES."""
     # TODO 3: get the function's bytecode from bpf, count its instructions
     return len(bpf.dump_func(name)) // INSTRUCTION_BYTES
     # end of TODO 3
 
 
 def main() -> None:
-    """Print the kernel's facts and the programs, then take the programs away."""
+    """Print the kernel's facts and the programs, then unload the programs."""
     kernel = facts()
     print(f"Linux {kernel.release}")
     print(f"BTF   {'yes: the kernel describes its own types' if kernel.btf else 'no'}")

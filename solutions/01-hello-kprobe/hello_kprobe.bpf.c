@@ -8,8 +8,8 @@ int hello_kprobe(struct pt_regs *ctx)
 
     bpf_get_current_comm(comm, sizeof(comm));
 
-    // TODO 2: print "hello from pid=%d comm=%s\n" with the process id (not the thread's) and comm
-    bpf_trace_printk("hello from pid=%d comm=%s\n", (u32)(bpf_get_current_pid_tgid() >> 32), comm);
+    // TODO 2: print "hello from pid=%d comm=%s" with the process id (not the thread's) and comm
+    bpf_trace_printk("hello from pid=%d comm=%s", (u32)(bpf_get_current_pid_tgid() >> 32), comm);
     return 0;
     // end of TODO 2
 }

@@ -42,7 +42,7 @@ def load() -> BPF:
 
 
 def attach(bpf: BPF) -> None:
-    """Put both programs on openat: the return first, so that no call is seen to begin and not to end."""
+    """Attach both programs to openat: the return first, so that no call is seen to begin but not to return."""
     openat = bpf.get_syscall_fnname(b"openat")
     bpf.attach_kretprobe(event=openat, fn_name=b"syscall_kretprobe")
     bpf.attach_kprobe(event=openat, fn_name=b"syscall_kprobe")
@@ -57,7 +57,7 @@ def decode(raw: bytes) -> SyscallEvent:
 
 
 def returned(bpf: BPF) -> Iterator[SyscallEvent]:
-    """The calls that have returned since the last look, oldest first; each is given once."""
+    """The calls that have returned since the last look, oldest first; each comes once."""
     for value in bpf["done"].values():
         yield decode(bytes(value))
 
@@ -69,12 +69,12 @@ def inside(bpf: BPF) -> Iterator[SyscallEvent]:
 
 
 def result(ret: int) -> str:
-    """What openat gave: a file descriptor, or the name of the error."""
+    """What openat returned: a file descriptor, or the name of the error (its number for one inside the kernel)."""
     return str(ret) if ret >= 0 else errno.errorcode.get(-ret, str(ret))
 
 
 def printable(text: bytes) -> str:
-    """The text as a terminal may show it: a file name can hold any byte."""
+    """`text` as a terminal may show it: a file name can hold any byte."""
     shown = text.decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
 
@@ -87,7 +87,7 @@ def row(event: SyscallEvent, start_ns: int) -> str:
 
 
 def until(bpf: BPF, over: Callable[[], bool]) -> Iterator[SyscallEvent]:
-    """Calls as they return, until `over()`; those of the last moment too."""
+    """Calls as they return, until `over()` is true; then those that are left."""
     while not over():
         yield from returned(bpf)
         time.sleep(LOOK_S)
@@ -95,9 +95,9 @@ def until(bpf: BPF, over: Callable[[], bool]) -> Iterator[SyscallEvent]:
 
 
 def main() -> None:
-    """Print a line for each call of openat, of one command or of everybody."""
+    """Print a line for each call of openat, of one command or of all processes."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, default=math.inf, help="end by itself after so long")
+    options.add_argument("--seconds", type=float, default=math.inf, help="stop after this time")
     options.add_argument("command", nargs=argparse.REMAINDER, help="watch this command, not its children")
     given = options.parse_args()
     bpf = load()
@@ -115,7 +115,7 @@ def main() -> None:
     def wanted(pid: int) -> bool:
         return pid == child.pid if child else pid != os.getpid()
 
-    print(f"openat of {' '.join(given.command) or 'everybody'}; Ctrl-C ends")
+    print(f"openat of {' '.join(given.command) or 'all processes'}; press Ctrl-C to stop")
     print(f"{'TIME(ms)':>10} {'PID':>7} {'TID':>7} {'UID':>5} {'COMM':<15} {'RESULT':>7}  FILE", flush=True)
     results: Counter[str] = Counter()
     try:

@@ -2,7 +2,7 @@
 
 #include <uapi/linux/ptrace.h>
 
-// What is kept of one call. loader.py reads it byte by byte: whoever changes a field here changes SyscallEvent there.
+// What is kept of one call. loader.py reads it byte by byte: keep it in step with SyscallEvent there.
 struct syscall_event {
     u32 pid;
     u32 tid;
@@ -14,7 +14,8 @@ struct syscall_event {
 };
 
 // inflight: the call that each thread is inside, by thread id. done: calls that have returned, oldest first.
-// Both live in the kernel and are read from Python too; lesson 03 is about such tables.
+// Both live in the kernel and are read from Python too; lesson 03 is about such maps. A queue is the simplest way out of
+// the kernel, for this lesson only: when it is full, push() refuses the event, and nothing here counts that.
 BPF_HASH(inflight, u32, struct syscall_event);
 BPF_QUEUE(done, struct syscall_event, 10240);
 

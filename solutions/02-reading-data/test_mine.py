@@ -1,7 +1,7 @@
-"""Lesson 02: my own test. Two threads are inside openat at the same time; each keeps its own call.
+"""Lesson 02: my test. Two threads are inside openat at the same time; each keeps its own call.
 
-The fixture `workload` takes a function without arguments and starts a process that waits: its `.pid` is known before
-`.run()` lets the process call the function, and `.run()` gives what the function returned (tuples come back as lists).
+The fixture `workload` takes a function without arguments and starts a process that waits. `.run()` lets the process
+call the function, and returns what that returned (tuples come back as lists); `.pid` is the id of the process.
 """
 
 import os
@@ -29,17 +29,16 @@ def tried(name, flags):
 
 
 def meet(folder):
-    """Two threads inside openat at once; all calls that they made, as tried() gives them, but not in the events' order.
+    """Two threads inside openat at once; all calls that they made, as tried() returns them, not in the events' order.
 
-    "one" and "two" are the same FIFO. Who opens it for reading waits inside openat until somebody opens it for writing;
-    who opens it for writing and does not want to wait gets ENXIO until a reader is inside. The reader's call is the
-    first of the list; it returns among the last.
+    "one" and "two" are the same FIFO. A reader waits inside openat until a writer opens it; a writer that does not wait
+    gets ENXIO until a reader is inside. The reader's call is the first of the list; it returns among the last.
     """
     os.chdir(folder)
     os.mkfifo("one")
     os.link("one", "two")
     read = []
-    written = [tried("two", os.O_WRONLY | os.O_NONBLOCK)]  # nobody reads yet
+    written = [tried("two", os.O_WRONLY | os.O_NONBLOCK)]  # there is no reader yet
     reader = threading.Thread(target=lambda: read.append(tried("one", os.O_RDONLY)))
     reader.start()
     while written[-1][2] < 0:
@@ -52,8 +51,7 @@ def meet(folder):
 def test_two_threads_keep_their_calls_apart(loader, attached, workload, tmp_path):
     # TODO 4: run meet(tmp_path) as a workload; the events of its process are its calls
     child = workload(lambda: meet(tmp_path))
-    pid = child.pid
     made = [tuple(call) for call in child.run()]
-    seen = [(event.tid, event.filename.decode(), event.ret) for event in loader.returned(attached) if event.pid == pid]
-    assert sorted(seen) == sorted(made)
+    events = [event for event in loader.returned(attached) if event.pid == child.pid]
+    assert sorted((event.tid, event.filename.decode(), event.ret) for event in events) == sorted(made)
     # end of TODO 4

@@ -1,4 +1,4 @@
-// The kernel's half of lesson 03: counts and times system calls, and keeps the numbers in tables.
+// The kernel's half of lesson 03: counts and times system calls, and keeps the numbers in maps (BCC says tables).
 // TRACEPOINT_PROBE defines a program that BCC attaches by itself; lesson 06 explains it.
 
 #include <uapi/linux/ptrace.h>
@@ -15,13 +15,13 @@ struct syscall_key {
 // Hash: calls so far of each process and number; when it is full, it refuses new keys.
 BPF_HASH(counts, struct syscall_key, u64, MAX_MAP_ENTRIES);
 
-// TODO 3: define LATEST_KIND as the kind of table that makes room for a new key when it is full
+// TODO 3: define LATEST_KIND as the kind of map that makes room for a new key when it is full
 #define LATEST_KIND "lru_hash"
 // end of TODO 3
 #ifndef LATEST_KIND
 #define LATEST_KIND "hash"
 #endif
-// Time of the last call of each process and number, in ns since boot.
+// Time of the last call of each process and number, in ns on the monotonic clock, which stops in suspend.
 BPF_TABLE(LATEST_KIND, struct syscall_key, u64, latest, MAX_MAP_ENTRIES);
 
 // Array of one: whose latency is measured. User space writes it.
@@ -30,12 +30,12 @@ BPF_ARRAY(target, struct syscall_key, 1);
 // Hash: thread -> time at which its call began.
 BPF_HASH(started, u32, u64);
 
-// Per-CPU array: each CPU has its own 64 numbers, so that no other CPU ever writes them.
+// Per-CPU array: each CPU has its own 64 numbers, and no other CPU ever writes them.
 BPF_PERCPU_ARRAY(latency, u64, SLOTS);
 
 static inline void count(struct syscall_key *key)
 {
-    // TODO 2: see to it that counts holds *key, then add one to its value so that no other CPU's addition gets lost
+    // TODO 2: make sure that counts holds *key, then add one to its value so that no CPU's addition is lost
     u64 zero = 0;
     u64 *calls = counts.lookup_or_try_init(key, &zero);
 

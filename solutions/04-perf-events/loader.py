@@ -69,9 +69,9 @@ def open_rings(stream: Stream, pages: int = PAGES) -> None:
 
 
 def on_event(stream: Stream, cpu: int, data: int, size: int) -> None:
-    """Called for each event: `size` bytes at `data` in the ring of `cpu`, which is written over after this call.
+    """Called for each event: `size` bytes at `data` in the ring of `cpu`, which is overwritten after this call.
 
-    Any byte but 0 may stand in comm.
+    comm may hold any byte but 0.
     """
     # TODO 2: add an Event with copies of the event's values to stream.arrived
     raw = stream.bpf["events"].event(data)
@@ -80,7 +80,7 @@ def on_event(stream: Stream, cpu: int, data: int, size: int) -> None:
 
 
 def collect(stream: Stream, done: Callable[[], bool]) -> None:
-    """Read the rings until done() is true, all that was submitted by then included; asks done() before each wait.
+    """Read the rings until done() is true, all that was submitted by then included; ask done() before each wait.
 
     No wait is longer than POLL_MS. Raises what a callback raised.
     """
@@ -95,7 +95,7 @@ def collect(stream: Stream, done: Callable[[], bool]) -> None:
 
 def take(stream: Stream, before_ns: int) -> list[Event]:
     """Take the events stamped before `before_ns` out of stream.arrived, oldest first; later ones stay for next time."""
-    # TODO 5: part the arrived events by time, keep the later, return the others sorted
+    # TODO 5: split the arrived events by time, keep the later, return the others sorted
     ready = [event for event in stream.arrived if event.time_ns < before_ns]
     stream.arrived = [event for event in stream.arrived if event.time_ns >= before_ns]
     return sorted(ready, key=lambda event: event.time_ns)
@@ -103,7 +103,7 @@ def take(stream: Stream, before_ns: int) -> list[Event]:
 
 
 def on_lost(stream: Stream, count: int) -> None:
-    """Called when a ring had no room for `count` events since it was last said."""
+    """Called when a ring had no room for `count` events since its last report."""
     # TODO 6: add them to what the stream has lost
     stream.lost += count
     # end of TODO 6
@@ -127,16 +127,18 @@ def hold(command: list[str]) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Print a line for each exec, in the order of time, until the command ends, the time is over or Ctrl-C comes."""
+    """Print a line for each exec, in the order of time, until the command exits, the time is up or Ctrl-C comes."""
     options = argparse.ArgumentParser(description="Show each program that is started, as it starts.")
-    options.add_argument("--only", action="store_true", help="of the command's own process, nothing of its children's")
-    options.add_argument("--pages", type=int, default=PAGES, help=f"of each CPU's ring (default: {PAGES})")
-    options.add_argument("--seconds", type=float, help="end after this time")
-    options.add_argument("command", nargs=argparse.REMAINDER, metavar="...", help="run this command and end with it")
+    options.add_argument("--only", action="store_true", help="only the command's own process, not its children")
+    options.add_argument("--pages", type=int, default=PAGES, help=f"pages of each CPU's ring (default: {PAGES})")
+    options.add_argument("--seconds", type=float, help="stop after this time")
+    options.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="...", help="run this command, and stop when it exits"
+    )
     given = options.parse_args()
     command = given.command[given.command[:1] == ["--"] :]
     if given.only and not command:
-        options.error("--only wants a command")
+        options.error("--only needs a command")
     child, pipe = hold(command) if command else (0, -1)
     stream = Stream(load(child if given.only else None))
     open_rings(stream, given.pages)
@@ -151,7 +153,7 @@ def main() -> None:
             print(f"{at_ms:>10.3f} {event.cpu:>4} {event.pid:>8} {event.uid:>6}  {event.comm}", flush=True)
 
     def done() -> bool:
-        """Show what no ring can still hold an older event for: all from before the last wait."""
+        """Show all events from before the last wait: no ring can still hold an older one."""
         nonlocal since_ns
         show(since_ns)
         since_ns = time.monotonic_ns()

@@ -12,14 +12,14 @@ struct exec_event {
 // One ring for each CPU, between this program and loader.py; events go in here and come out there.
 BPF_PERF_OUTPUT(events);
 
-// A tracepoint: the kernel's own mark in its exec, attached as soon as it is loaded. Lesson 06 tells more.
+// A tracepoint: a fixed place in the kernel's exec; BCC attaches the program when it loads it. Lesson 06 explains more.
 TRACEPOINT_PROBE(sched, sched_process_exec)
 {
     struct exec_event event = {};
 
     event.pid = bpf_get_current_pid_tgid() >> 32;
 
-    // TODO 7: where the compiler was given ONLY_PID, end here for every other process
+    // TODO 7: if the compiler was given ONLY_PID (#ifdef), return 0 here for every other process
 #ifdef ONLY_PID
     if (event.pid != ONLY_PID)
         return 0;

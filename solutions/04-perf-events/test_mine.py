@@ -1,4 +1,4 @@
-"""My own test of lesson 04: events come out in the order in which they happened."""
+"""My test for lesson 04: events come out in the order in which they happened."""
 
 import os
 import subprocess
@@ -28,7 +28,8 @@ def hop(native, tmp_path):
         process = subprocess.Popen(
             [program, *paths], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={"CPUS": cpus}
         )
-        assert process.wait() == 0
+        status = process.wait()
+        assert status == 0, f"hop failed (exit status {status})"
         return process.pid
 
     return run

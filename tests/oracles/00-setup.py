@@ -27,7 +27,7 @@ def test_bpftool_counts_the_same_instructions(loader, bpf):
         assert reference == bpftool
 
 
-def test_uname_and_bpftool_tell_the_same_facts(loader):
+def test_uname_and_bpftool_report_the_same_facts(loader):
     facts = loader.facts()
     system = json.loads(output_of("bpftool", "--json", "feature", "probe", "kernel"))["system_config"]
     release, setting = output_of("uname", "-r").strip(), system["bpf_jit_enable"]

@@ -37,7 +37,7 @@ def test_strace_counts_the_same_calls(loader, bpf, workload, trace, eventually, 
     with said.open("wb") as errors:
         command = ["strace", "-f", "-c", "-e", "trace=getppid", "-o", table, "-p", str(pid)]
         strace = subprocess.Popen(command, stderr=errors)
-    # strace says so when it has seized and interrupted the process: not one call can slip by after that
+    # strace prints this when it has seized and interrupted the process: it misses no call after that
     eventually(lambda: b"attached" in said.read_bytes(), "strace to attach")
     child.run()
     assert strace.wait() == 0
@@ -54,7 +54,7 @@ def calls_in(table):
     return int(line.split()[3])
 
 
-def test_strace_tells_the_same_process_ids(loader, bpf, workload, trace, tmp_path):
+def test_strace_reports_the_same_process_ids(loader, bpf, workload, trace, tmp_path):
     """A small tree of processes under strace -f; each line of strace begins with the process that made the call."""
     log = tmp_path / "log"
 

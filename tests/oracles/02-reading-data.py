@@ -32,8 +32,8 @@ def straced(line):
 def test_strace_sees_the_same_calls(loader, bpf, rng, tmp_path):
     """A whole start of Python, then 23 files of which some are there.
 
-    Both see each call of openat in the kernel. strace follows one command, the reference everybody: compared is the
-    process that strace names. The reference keeps 63 bytes of a name, strace all: compared are 63.
+    Both see each call of openat in the kernel. strace follows one command, the reference all processes: the process
+    that strace names is compared. The reference keeps 63 bytes of a name, strace all: 63 are compared.
     """
     names = [str(tmp_path / "".join(rng.choices("äöü☃abcdefgh", k=11))) for _ in range(23)]
     for name in rng.sample(names, 11):

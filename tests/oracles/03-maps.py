@@ -30,7 +30,7 @@ def names():
 def test_strace_counts_the_same_calls(loader, bpf, tmp_path):
     """A shell that becomes a program of two threads, 211 calls of getppid each.
 
-    Both see each call in the kernel, from the moment that strace has hold of the stopped process. strace counts a call
+    Both see each call in the kernel, once strace is attached to the stopped process. strace counts a call
     when it returns, the reference when it begins: exit and exit_group never return, so only the reference has them.
     """
     program, byte, table = tmp_path / "busy", tmp_path / "byte", tmp_path / "strace"

@@ -32,7 +32,7 @@ def stream(loader, bpf):
 
 @pytest.fixture
 def kernels_trace():
-    """The kernel writes the tracepoint into a buffer of its own; a function that reads it."""
+    """The kernel writes the tracepoint into a separate buffer; a function that reads it."""
     INSTANCE.mkdir()
     (INSTANCE / "trace_clock").write_text("mono")
     (INSTANCE / "events/sched/sched_process_exec/enable").write_text("1")
@@ -50,7 +50,7 @@ def chain():
 
 
 def test_strace_sees_the_same_programs(loader, stream, tmp_path):
-    """strace prints every attempt: the failed ones, on the way along PATH, became no program and are no event."""
+    """strace prints every attempt: the failed ones, on the way along PATH, became no program and made no event."""
     output = tmp_path / "strace"
     process = subprocess.Popen(
         ["strace", "-qq", "-f", "-e", "trace=execve,execveat", "-e", "signal=none", "-o", output, *chain()],
@@ -69,7 +69,7 @@ def test_strace_sees_the_same_programs(loader, stream, tmp_path):
     assert len(strace) == EXECS
 
 
-def test_the_kernel_s_trace_has_the_same_order_and_cpus(loader, stream, kernels_trace):
+def test_the_kernels_trace_has_the_same_order_and_cpus(loader, stream, kernels_trace):
     process = subprocess.Popen(chain())
     assert process.wait() == 0
     loader.collect(stream, lambda: True)

@@ -1,4 +1,4 @@
-"""Tell on which CPU three processes end: a kprobe on do_exit, a kernel function that is no system call."""
+"""Print on which CPU three processes exit: a kprobe on do_exit, a kernel function that is not a system call."""
 
 import subprocess
 from pathlib import Path

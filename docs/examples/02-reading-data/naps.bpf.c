@@ -37,8 +37,10 @@ int falls_asleep(struct pt_regs *ctx)
 // region return
 int wakes_up(struct pt_regs *ctx)
 {
-    struct waking waking = {.pid = bpf_get_current_pid_tgid() >> 32, .ret = PT_REGS_RC(ctx)};
+    struct waking waking = {};
 
+    waking.pid = bpf_get_current_pid_tgid() >> 32;
+    waking.ret = PT_REGS_RC(ctx);
     wakings.push(&waking, 0);
     return 0;
 }

@@ -1,10 +1,10 @@
-// Keeps a table of children and their parents, too small on purpose: a process is added when it is forked.
+// Keeps a map of children and their parents, too small on purpose: a process is added when it is forked.
 
 #define MAX_MAP_ENTRIES 5
 
 BPF_ARRAY(whose, u32, 1); // user space writes the parent's process id
 BPF_HASH(parents, u32, u32, MAX_MAP_ENTRIES); // child -> parent
-BPF_ARRAY(refusal, int, 1); // what the last update that failed said
+BPF_ARRAY(refusal, int, 1); // what the last failed update returned
 
 // region program
 TRACEPOINT_PROBE(sched, sched_process_fork)

@@ -1,4 +1,4 @@
-"""Fork more children than a table has room for, and ask the table what it kept."""
+"""Fork more children than a map has room for, and see which it kept."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ CHILDREN = 11
 
 
 def fork() -> int:
-    """Make a child, wait for its end; its process id."""
+    """Start a child, wait until it exits; its process id."""
     child = subprocess.Popen(["true"])
     child.wait()
     return child.pid
@@ -23,6 +23,6 @@ with BPF(src_file=str(Path(__file__).with_name("family.bpf.c"))) as bpf:
     kept = [key.value for key, _ in bpf["parents"].items_lookup_batch()]
     error = -bpf["refusal"][0].value
     # endregion
-    print(f"{len(forked)} children, {len(kept)} in the table")
+    print(f"{len(forked)} children, {len(kept)} in the map")
     print(f"the first {len(kept)} of them: {sorted(kept) == sorted(forked[: len(kept)])}")
     print(f"the others: error {error}, {os.strerror(error)}")

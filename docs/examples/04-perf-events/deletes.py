@@ -1,4 +1,4 @@
-"""Which files a command wants to delete, as the events come. Run: workbook lab exec, as the lesson's page has it."""
+"""Which files a command wants to delete, as the events come. Run: workbook lab exec, as on the lesson's page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bcc import BPF
 
-# On one CPU, and so in one ring: nothing here sorts what comes out of several.
+# On one CPU, and so in one ring: nothing here sorts events of several.
 BY_DEFAULT = ["taskset", "-c", "0", "sh", "-c", "cd /tmp; touch one two; rm one; rm two"]
 
 bpf = BPF(src_file=str(Path(__file__).with_name("deletes.bpf.c")))
@@ -17,7 +17,7 @@ bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"unlinkat"), fn_name=b"syscall__
 
 # region show
 def show(cpu: int, data: int, size: int) -> None:
-    """Print an event while it is still in its ring; nothing of it is kept."""
+    """Print an event while it is still in its ring; keep nothing of it."""
     one = bpf["deletes"].event(data)
     print(f"pid {one.pid} deletes {one.path.decode(errors='replace')}, {size} bytes came", flush=True)
 

@@ -20,11 +20,15 @@ class Workload:
     one read before, one write after.
     """
 
+    pid: int
+    """The child's process id; it stays after the child has exited."""
+
     pids: ClassVar[set[int]] = set()
     """Of the children that the running test has started."""
 
     def __init__(self, function: Callable[[], Any], deadline_s: float) -> None:
         self._deadline_s = deadline_s
+        self._reaped = False
         release_read, self._release = os.pipe()
         self._result, result_write = os.pipe()
         self.pid = os.fork()
@@ -55,34 +59,34 @@ class Workload:
         os.write(self._release, b"!")
 
     def wait(self) -> Any:
-        """What `function` returned, once the child has ended; the test fails at the deadline."""
+        """What `function` returned, once the child has exited; the test fails at the deadline."""
         __tracebackhide__ = True
         data = b""
         while True:
             ready, _, _ = select.select([self._result], [], [], self._deadline_s)
             if not ready:
-                pytest.fail(f"the workload did not end within {self._deadline_s:.0f} s")
+                pytest.fail(f"the workload did not exit within {self._deadline_s:.0f} s")
             piece = os.read(self._result, 1 << 16)
             if not piece:
                 break
             data += piece
         _, status = os.waitpid(self.pid, 0)
-        self.pid = 0
+        self._reaped = True
         if status != 0:
             pytest.fail(f"the workload failed (exit status {os.waitstatus_to_exitcode(status)})")
         return json.loads(data)
 
     def run(self) -> Any:
-        """Release the child, wait until it has ended, return what `function` returned."""
+        """Release the child, wait until it has exited, return what `function` returned."""
         __tracebackhide__ = True
         self.start()
         return self.wait()
 
     def close(self) -> None:
-        """End the child if it still waits."""
-        if self.pid:
+        """Kill the child if it has not exited."""
+        if not self._reaped:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-            self.pid = 0
+            self._reaped = True
         for fd in (self._release, self._result):
             os.close(fd)
