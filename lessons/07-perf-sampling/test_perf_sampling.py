@@ -288,7 +288,7 @@ def test_two_cpus_lose_no_sample(loader, bpf, ticks, faults, eventually):
     pid = control["exact"].Key(faults.pid)
 
     def control_loses():
-        faults(2003)
+        faults(10007)
         return control["exact"][pid].value - control["plain"][pid].value >= enough
 
     bpf["counts"].clear()
