@@ -12,29 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from bcc import BPF, PerfSWConfig, PerfType
+from bcc import BPF
 
 HZ = 197
 SLOW_HZ = 19
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
-CONTROL = """
-// What must lose where two CPUs count at once: a plain addition, beside one that cannot.
-BPF_HASH(exact, u32, u64);
-BPF_HASH(plain, u32, u64);
-
-int on_fault(void *ctx)
-{
-    u32 pid = bpf_get_current_pid_tgid() >> 32;
-    u64 none = 0, *count = exact.lookup_or_try_init(&pid, &none);
-
-    if (count)
-        lock_xadd(count, 1);
-    count = plain.lookup_or_try_init(&pid, &none);
-    if (count)
-        (*count)++;
-    return 0;
-}
-"""
 
 
 class Program:
@@ -262,50 +244,6 @@ def test_a_sample_whose_stack_is_lost_counts(loader, bpf, shares):
     finally:
         small.cleanup()
     assert lost > 0, "with room for one stack, most samples have a stack that was not kept (-17, EEXIST); 0 are counted"
-
-
-@pytest.fixture
-def faults(native):
-    """`faults(times)`: faults.c faults that many times on each of two CPUs; `faults.pid` is its process."""
-    with subprocess.Popen([native("faults.c")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "ready\n", "faults.c exited before it printed ready"
-
-        def fault(times):
-            process.stdin.write(f"{times}\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "done\n", "faults.c exited before it was done"
-
-        fault.pid = process.pid
-        yield fault
-        process.kill()
-
-
-@pytest.mark.step(2)
-def test_two_cpus_lose_no_sample(loader, bpf, ticks, faults, eventually):
-    """on_sample at each page fault, not at a clock's tick: two CPUs then run it at the same moment, again and again."""
-    control, enough = BPF(text=CONTROL), 7
-    event = {"ev_type": PerfType.SOFTWARE, "ev_config": PerfSWConfig.PAGE_FAULTS_MIN, "sample_period": 1}
-    pid = control["exact"].Key(faults.pid)
-
-    def control_loses():
-        faults(10007)
-        return control["exact"][pid].value - control["plain"][pid].value >= enough
-
-    bpf["counts"].clear()
-    loader.choose(bpf, 0)
-    before = ticks()
-    try:
-        control.attach_perf_event(fn_name=b"on_fault", **event)
-        bpf.attach_perf_event(fn_name=b"on_sample", **event)
-        eventually(control_loses, f"a plain addition to lose {enough} counts, made by two CPUs at once: try again")
-    finally:
-        take_off(bpf)
-        take_off(control)
-        control.cleanup()
-    ran, counted = ticks() - before, sum(sample.count for sample in loader.samples(bpf))
-    assert counted == ran, (
-        f"on_sample ran {ran} times, often on two CPUs at once; the entries of counts add up to {counted}"
-    )
 
 
 @pytest.mark.step(3)
