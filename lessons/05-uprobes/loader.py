@@ -1,4 +1,4 @@
-"""Watch one function inside one process: each call, what it returned, how long it took; or the audit events of Python.
+"""Watch one function in one process: each call, its result, how long it took; or Python's audit events.
 
 Run it as `workbook run uprobes -- cat /etc/hostname`, or outside the lab as root: `python3 loader.py --pid 812`.
 """
@@ -28,7 +28,7 @@ class Call:
     tid: int
     returned: int
     latency_ns: int
-    """From entry to return; 0 if the entry was not seen, as in a call that was under way when the probes came."""
+    """From entry to return; 0 if the entry was not seen, as when the call began before the probes came."""
     text: str
     """The first argument, if it is a string; the kernel program cuts it at 35 bytes."""
 
@@ -47,7 +47,7 @@ def load() -> BPF:
 
 
 def find(library: str, function: str, pid: int) -> bytes:
-    """The file that process `pid` uses as `library` ("c": libc; a path: itself). LookupError names what is missing."""
+    """The file that process `pid` uses as `library` ("c": libc; a path: itself); LookupError names what is missing."""
     path = library.encode() if "/" in library else BPF.find_library(library.encode(), pid)
     if path is None:
         raise LookupError(f"process {pid} has no library {library!r}: give its path")
@@ -59,39 +59,44 @@ def find(library: str, function: str, pid: int) -> bytes:
 
 
 def attach(bpf: BPF, library: str, function: str, pid: int) -> bytes:
-    """Run hello_uprobe and hello_uretprobe around each call of `function` in process `pid` alone; the probed file."""
+    """Run hello_uprobe and hello_uretprobe around each call of `function` in process `pid` alone; return the file."""
     path = find(library, function, pid)
     raise NotImplementedError("TODO 1: attach hello_uretprobe, then hello_uprobe, there and for that process only")
     return path
 
 
 def listen(bpf: BPF, report: Callable[[Call], object]) -> None:
-    """Give each call to `report` when the buffer is polled."""
+    """Pass each call to `report` when the buffer is polled."""
 
     def receive(_cpu: int, data: object, _size: int) -> None:
         e = bpf["calls"].event(data)
         report(Call(e.pid, e.tid, e.returned, e.latency_ns, e.text.decode(errors="replace")))
 
-    bpf["calls"].open_perf_buffer(receive, page_cnt=64)
+    bpf["calls"].open_perf_buffer(receive, page_cnt=64, lost_cb=report_loss)
+
+
+def report_loss(count: int) -> None:
+    """Say on standard error how many events did not fit into the buffer."""
+    print(f"{count} lost", file=sys.stderr)
 
 
 def load_audit(pid: int) -> tuple[BPF, USDT]:
-    """Run hello_audit at each python:audit of process `pid`; the program, and the context that keeps the probe on."""
+    """Run hello_audit at each python:audit of process `pid`; return the program, and the USDT that keeps it enabled."""
     raise NotImplementedError("TODO 6: enable python:audit in a USDT of the process; compile with it and -DAUDIT")
 
 
 def listen_audit(bpf: BPF, report: Callable[[Audit], object]) -> None:
-    """Give each audit event to `report` when the buffer is polled."""
+    """Pass each audit event to `report` when the buffer is polled."""
 
     def receive(_cpu: int, data: object, _size: int) -> None:
         e = bpf["audits"].event(data)
         report(Audit(e.pid, e.name.decode(errors="replace")))
 
-    bpf["audits"].open_perf_buffer(receive)
+    bpf["audits"].open_perf_buffer(receive, lost_cb=report_loss)
 
 
 class Held:
-    """A child process that waits for `go()`, so that probes can be attached before its first instruction."""
+    """A child process that waits for `go()`, so that probes are attached before the command's first instruction."""
 
     def __init__(self, run: Callable[[], object]) -> None:
         gate, self._gate = os.pipe()
@@ -122,14 +127,14 @@ class Held:
         os.write(self._gate, b"!")
 
     def close(self) -> None:
-        """Let it end if it still waits, and collect it."""
+        """Let it exit if it still waits, and reap it."""
         os.close(self._gate)
         if alive(self.pid):
             os.waitpid(self.pid, 0)
 
 
 def alive(pid: int) -> bool:
-    """Whether process `pid` still runs; a child of ours that has ended is collected."""
+    """Whether process `pid` still runs; a child of ours that has exited is reaped."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == 0
     except ChildProcessError:
@@ -137,7 +142,7 @@ def alive(pid: int) -> bool:
 
 
 def follow(bpf: BPF, pid: int) -> None:
-    """Poll until the process has ended, or Ctrl-C; then once more for what is left."""
+    """Poll until the process has exited, or Ctrl-C; then once more for what is left."""
     interrupts: list[int] = []
     # Not as KeyboardInterrupt: raised inside a callback, that would be lost.
     before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
@@ -150,7 +155,7 @@ def follow(bpf: BPF, pid: int) -> None:
 
 
 def show_calls(library: str, function: str, pid: int, go: Callable[[], None]) -> None:
-    """A line for each call, a summary at the end."""
+    """Print a line for each call, a summary at the end."""
     seen: list[Call] = []
 
     def show(call: Call) -> None:
@@ -161,16 +166,16 @@ def show_calls(library: str, function: str, pid: int, go: Callable[[], None]) ->
     with load() as bpf:
         path = attach(bpf, library, function, pid)
         listen(bpf, show)
-        print(f"{function} in {path.decode()}, pid {pid} only; Ctrl-C ends")
+        print(f"{function} in {path.decode()}, pid {pid} only; press Ctrl-C to stop")
         print(f"{'TID':>8} {'LATENCY(us)':>13} {'RETURNED':>11}  FIRST ARGUMENT", flush=True)
         go()
         follow(bpf, pid)
     total_us = sum(call.latency_ns for call in seen) / 1000
-    print(f"{len(seen)} calls of {function} took {total_us:.1f} us in all")
+    print(f"{len(seen)} call{'s' * (len(seen) != 1)} of {function} took {total_us:.1f} us in all")
 
 
 def show_audits(pid: int, go: Callable[[], None]) -> None:
-    """A line for each audit event, a summary at the end."""
+    """Print a line for each audit event, a summary at the end."""
     seen: Counter[str] = Counter()
 
     def show(audit: Audit) -> None:
@@ -180,12 +185,13 @@ def show_audits(pid: int, go: Callable[[], None]) -> None:
     bpf, usdt = load_audit(pid)
     with bpf:
         listen_audit(bpf, show)
-        print(f"audit events of pid {pid}; Ctrl-C ends")
+        print(f"audit events of pid {pid}; press Ctrl-C to stop")
         print(f"{'PID':>8}  EVENT", flush=True)
         go()
         follow(bpf, pid)
     del usdt
-    print(f"{seen.total()} audit events: {', '.join(f'{n} {name}' for name, n in seen.most_common())}")
+    by_name = ", ".join(f"{n} {name}" for name, n in seen.most_common())
+    print(f"{seen.total()} audit event{'s' * (seen.total() != 1)}: {by_name or 'none'}")
 
 
 def main() -> None:
@@ -194,7 +200,7 @@ def main() -> None:
     options.add_argument("--library", default="c", help="library, as in -lNAME, or path of a program (default: c)")
     options.add_argument("--function", default="open", help="function to watch (default: open)")
     options.add_argument("--audit", action="store_true", help="audit events of Python instead; COMMAND is a module")
-    options.add_argument("--pid", type=int, help="a process that runs already")
+    options.add_argument("--pid", type=int, help="a running process")
     options.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="or a command to run and watch (default: cat)"
     )

@@ -1,4 +1,4 @@
-"""Sample where a program's time goes; write folded stacks and a speedscope file.
+"""Sample where a program spends its time; write folded stacks and a speedscope file.
 
 Run it as `workbook run perf-sampling --artefacts . -- COMMAND`, or outside the lab as root: `python3 loader.py ls /`.
 """
@@ -24,11 +24,11 @@ from bcc import BPF, PerfSWConfig, PerfType
 SOURCE = Path(__file__).with_name("perf_sampling.bpf.c")
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 NO_STACK = -errno.EFAULT
-"""get_stackid's answer where there is no stack: a sample taken in user space has none in the kernel."""
+"""What get_stackid returns for no stack, or none that can be walked: a sample in user space has none in the kernel."""
 LOST = "[lost]"
-"""Stands for a stack that there was and that the kernel did not keep: any other negative number."""
+"""Stands for a stack that the kernel did not keep: any other negative number."""
 KERNEL = "_[k]"
-"""Behind the name of each function of the kernel."""
+"""Follows the name of each function of the kernel."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Sample:
     pid: int
     comm: str
     user: int
-    """Number of the process's own stack, or a negative error."""
+    """Number of the process's user stack, or a negative error."""
     kernel: int
-    """Number of the stack in the kernel, or a negative error."""
+    """Number of the kernel stack, or a negative error."""
     count: int
 
 
@@ -55,8 +55,8 @@ def choose(bpf: BPF, pid: int) -> None:
 
 
 def attach(bpf: BPF, hz: int) -> None:
-    """Run on_sample `hz` times a second on each CPU, on a machine that has no hardware counters too."""
-    raise NotImplementedError("TODO 1: attach on_sample to the kernel's own clock of the CPU, by its frequency")
+    """Run on_sample `hz` times a second on each CPU, also on a machine without hardware counters."""
+    raise NotImplementedError("TODO 1: attach on_sample to the kernel's software clock of the CPU, by frequency")
 
 
 def samples(bpf: BPF) -> list[Sample]:
@@ -66,11 +66,11 @@ def samples(bpf: BPF) -> list[Sample]:
 
 
 def functions(bpf: BPF, number: int, name: Callable[[int], bytes]) -> list[str]:
-    """The functions of a stack, the outermost first; `name` gives the function at an address.
+    """The functions of a stack, the outermost first; `name` returns the function at an address.
 
-    Of a number that is an error: nothing for NO_STACK, LOST alone for any other.
+    If the number is an error: no functions for NO_STACK, only LOST for any other.
     """
-    raise NotImplementedError("TODO 5: see to errors; walk stack `number`, innermost first; name each address")
+    raise NotImplementedError("TODO 5: handle errors; walk stack `number`, which is innermost first; name each address")
 
 
 def folded(bpf: BPF) -> dict[str, int]:
@@ -85,7 +85,7 @@ def speedscope(lines: dict[str, int], hz: int, title: str) -> dict[str, Any]:
     names: dict[str, int] = {}
     stacks: list[list[int]] = []
     weights: list[float] = []
-    raise NotImplementedError("TODO 7: fill stacks with each frame's number in names, weights with seconds")
+    raise NotImplementedError("TODO 7: fill stacks with the numbers of their frames in names, weights with seconds")
     profile = {
         "type": "sampled",
         "name": title,
@@ -99,12 +99,12 @@ def speedscope(lines: dict[str, int], hz: int, title: str) -> dict[str, Any]:
 
 
 def text_of(name: bytes) -> str:
-    """A name from the kernel; a semicolon in it would look like another frame."""
+    """A name as a string; a semicolon in it would look like another frame."""
     return name.decode(errors="replace").replace(";", ":")
 
 
 def tree(lines: dict[str, int], least: float) -> list[str]:
-    """Who calls whom, indented: every function with a share of at least `least`, the largest first."""
+    """Callers and callees, indented: every function with a share of at least `least`, the largest first."""
     weight: Counter[tuple[str, ...]] = Counter()
     for line, count in lines.items():
         frames = tuple(line.split(";"))
@@ -122,7 +122,7 @@ def tree(lines: dict[str, int], least: float) -> list[str]:
 
 
 def hold(command: list[str]) -> tuple[int, Callable[[], None]]:
-    """A process that becomes `command` once it is released: its pid, and what releases it."""
+    """Fork a process that becomes `command` once it is released; return its pid, and the function that releases it."""
     wait, release = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -137,29 +137,29 @@ def hold(command: list[str]) -> tuple[int, Callable[[], None]]:
 
 
 def ended(pid: int) -> bool:
-    """Whether our child has ended; it stays a zombie."""
+    """Whether our child has exited; it stays a zombie."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def main() -> None:
-    """Sample until Ctrl-C, the end of the command, or --seconds; then say what was found and write the files."""
+    """Sample until Ctrl-C, the exit of the command, or --seconds; then print what was found and write the files."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--hz", type=int, default=99, help="samples a second on each CPU (default: 99)")
-    options.add_argument("--seconds", type=float, default=float("inf"), help="end after so many seconds")
-    options.add_argument("--least", type=float, default=2, help="show functions from this percentage on (default: 2)")
+    options.add_argument("--seconds", type=float, default=float("inf"), help="stop after that many seconds")
+    options.add_argument("--least", type=float, default=2, help="smallest share to show, in percent (default: 2)")
     options.add_argument("--pid", type=int, default=0, help="this process only (default: every process)")
     options.add_argument("--output", type=Path, default=Path(os.environ.get("WORKBOOK_ARTEFACTS", ".")), metavar="DIR")
-    options.add_argument("command", nargs=argparse.REMAINDER, help="run it, sample it, end with it")
+    options.add_argument("command", nargs=argparse.REMAINDER, help="run it, sample it alone, stop when it exits")
     given = options.parse_args()
     bpf = load()
     child, release = hold(given.command) if given.command else (0, lambda: None)
     pid = child or given.pid
     choose(bpf, pid)
-    bpf.ksym(0)  # reads the kernel's names once, before the clock could find this process at it
+    bpf.ksym(0)  # reads the kernel's names once, before the clock can sample this process doing so
     attach(bpf, given.hz)
     release()
     whom = " ".join(given.command) or (f"process {pid}" if pid else "every process")
-    print(f"sampling {whom} at {given.hz} Hz; Ctrl-C ends", flush=True)
+    print(f"sampling {whom} at {given.hz} Hz; press Ctrl-C to stop", flush=True)
     end = time.monotonic() + given.seconds
     lines: dict[str, int] = {}
     try:

@@ -1,4 +1,4 @@
-// The kernel's half of lesson 08: follows a tree of processes, with five kinds of programs on the same maps.
+// The kernel's half of lesson 08: follows a tree of processes, with programs at six kinds of places on the same maps.
 
 #include <uapi/linux/ptrace.h>
 
@@ -11,11 +11,11 @@ struct bpf_perf_event_data; // its fields are not read here, and its header take
 struct process {
     u64 start_ns;
     u64 end_ns;
-    u64 opens; // files opened, and the time inside openat
+    u64 opens; // openat calls that returned, failed ones too, and the time inside them
     u64 open_ns;
-    u64 calls; // of the library function, and the time inside it
+    u64 calls; // of the library function, and the time inside it (not if it calls itself: one entry for a thread)
     u64 call_ns;
-    u64 samples; // ticks of the clock that met it on a CPU
+    u64 samples; // clock ticks while it had a CPU
     u32 pid;
     u32 parent;
     u32 threads; // alive now
@@ -32,19 +32,19 @@ struct opened {
     char path[PATH];
 };
 
-// An openat that has begun and not returned.
+// An openat that has not returned yet.
 struct begun {
     u64 time_ns;
     const char *path; // in the memory of the process
 };
 
-BPF_HASH(followed, u32, struct process); // process id -> what is known of it; not there: not followed
+BPF_HASH(followed, u32, struct process); // process id -> what is known of it; absent: not followed
 BPF_HASH(opening, u64, struct begun);    // thread -> its openat
 BPF_HASH(calling, u64, u64);             // thread -> when it entered the library function
 BPF_PERF_OUTPUT(opens);
 BPF_PERF_OUTPUT(ended);
 
-// A new task, process or thread; it runs in the one that made it.
+// A new task, process or thread; this runs in its maker.
 TRACEPOINT_PROBE(task, task_newtask)
 {
     u32 maker = bpf_get_current_pid_tgid() >> 32;
@@ -54,11 +54,11 @@ TRACEPOINT_PROBE(task, task_newtask)
     if (!parent)
         return 0;
 
-    // TODO 2: a thread adds one to its process's threads; a child enters followed: start_ns, pid, parent, one thread, comm
+    // TODO 2: a thread adds one to its process's threads; a child enters followed: start_ns, pid, parent, threads, comm
     return 0;
 }
 
-// A process has become another program; it is the same process.
+// A process has become another program; it stays the same process.
 TRACEPOINT_PROBE(sched, sched_process_exec)
 {
     u32 pid = bpf_get_current_pid_tgid() >> 32;
@@ -71,19 +71,19 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
     return 0;
 }
 
-// A thread ends, in whatever way; it runs in that thread.
+// A thread exits, for whatever reason; this runs in that thread.
 TRACEPOINT_PROBE(sched, sched_process_exit)
 {
     u64 thread = bpf_get_current_pid_tgid();
     u32 pid = thread >> 32;
 
-    // TODO 5: whatever this thread has begun will never return: nothing of it stays in opening and calling
+    // TODO 5: what this thread has begun will never return: delete it from opening and calling
 
     struct process *process = followed.lookup(&pid);
     if (!process)
         return 0;
 
-    // TODO 3: one thread less; with the last one set end_ns, submit the process to ended, take it out of followed, once
+    // TODO 3: one thread less; at the last one set end_ns, submit the process to ended, delete it from followed, once
     return 0;
 }
 
@@ -111,7 +111,7 @@ int openat_returns(struct pt_regs *ctx)
         opened.took_ns = bpf_ktime_get_ns() - begun->time_ns;
         opened.pid = pid;
         opened.result = PT_REGS_RC(ctx);
-        // Here and not at the entry: now the kernel itself has read the path, so its page is in memory.
+        // Not at the entry: by now the kernel itself has read the path, so its page is in memory.
         bpf_probe_read_user_str(opened.path, sizeof(opened.path), begun->path);
         lock_xadd(&process->opens, 1);
         lock_xadd(&process->open_ns, opened.took_ns);

@@ -1,4 +1,4 @@
-"""My own test of lesson 08: a process that is killed in the middle of a call leaves nothing behind in the maps."""
+"""Your test of lesson 08: a process that is killed in the middle of a call leaves nothing behind in the maps."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def bpf(loader):
-    """The compiled program, attached; the library call that it counts is usleep."""
+    """The compiled program, attached; the library function that it counts is usleep."""
     bpf = loader.load("c", "usleep")
     yield bpf
     bpf.cleanup()
@@ -17,7 +17,7 @@ def bpf(loader):
 
 @pytest.fixture
 def sleeper(bpf, loader, native, eventually):
-    """The id of a followed process that is inside usleep."""
+    """The pid of a followed process that is inside usleep."""
     tree = subprocess.Popen([native("tree.c")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     loader.follow(bpf, tree.pid)
     tree.stdin.write(b"u")
@@ -29,4 +29,4 @@ def sleeper(bpf, loader, native, eventually):
 
 @pytest.mark.step(4)
 def test_a_killed_process_leaves_nothing_in_flight(bpf, sleeper, eventually):
-    raise NotImplementedError("TODO 4: kill the sleeper, wait until followed has it not, assert that calling is empty")
+    raise NotImplementedError("TODO 4: kill the sleeper, wait until it is out of followed; calling is then empty")

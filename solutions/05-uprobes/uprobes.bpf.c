@@ -1,10 +1,10 @@
-// The kernel's half of lesson 05: runs when a process enters a function of its own, and when it returns from it.
+// The kernel's half of lesson 05: runs when a process enters a function in user space, and when it returns.
 
 #include <uapi/linux/ptrace.h>
 
 #define TEXT 36
 
-// A call that has ended, for loader.py.
+// A call that has returned, for loader.py.
 struct call {
     u64 latency_ns; // from entry to return; 0: the entry was not seen
     u32 pid;
@@ -27,7 +27,7 @@ struct entry {
 };
 
 BPF_HASH(inside, struct place, struct entry); // one entry for each call that has not returned, and no others
-BPF_HASH(depths, u32, u32);                   // thread id -> how many calls it is inside of; not there: none
+BPF_HASH(depths, u32, u32);                   // thread id -> number of calls that it is inside; absent: none
 
 int hello_uprobe(struct pt_regs *ctx)
 {
@@ -36,11 +36,13 @@ int hello_uprobe(struct pt_regs *ctx)
 
     bpf_probe_read_user_str(entry.text, sizeof(entry.text), (void *)PT_REGS_PARM1(ctx));
 
-    // TODO 4: count the thread one call deeper in depths; put entry, with the time, into inside at that place
+    // TODO 4: count the thread one call deeper in depths; store entry, with the time, in inside at that place
     u32 none = 0;
     u32 *deep = depths.lookup_or_try_init(&tid, &none);
     if (deep) {
-        struct place here = {.tid = tid, .depth = ++*deep};
+        struct place here = {};
+        here.tid = tid;
+        here.depth = ++*deep;
         entry.time_ns = bpf_ktime_get_ns();
         inside.update(&here, &entry);
     }
@@ -56,14 +58,16 @@ int hello_uretprobe(struct pt_regs *ctx)
     call.pid = bpf_get_current_pid_tgid() >> 32;
     call.tid = bpf_get_current_pid_tgid();
 
-    // TODO 2: put what the function returns into call.returned
+    // TODO 2: store the function's return value in call.returned
     call.returned = PT_REGS_RC(ctx);
     // end of TODO 2
 
-    // TODO 5: if the thread is inside a call, fill in latency_ns and text from its entry, and forget that entry
+    // TODO 5: if the thread is inside a call, fill in latency_ns and text from its entry, and delete that entry
     u32 *depth = depths.lookup(&call.tid);
     if (depth) {
-        struct place place = {.tid = call.tid, .depth = *depth};
+        struct place place = {};
+        place.tid = call.tid;
+        place.depth = *depth;
         struct entry *entered = inside.lookup(&place);
         if (entered) {
             call.latency_ns = bpf_ktime_get_ns() - entered->time_ns;

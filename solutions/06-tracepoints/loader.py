@@ -25,7 +25,7 @@ FIELD = re.compile(r"field:(?P<declaration>[^;]+);\s*offset:(?P<offset>\d+);\s*s
 
 @dataclass(frozen=True)
 class Field:
-    """One value in the record that a tracepoint makes, as `char[16] prev_comm`, `const char * filename`."""
+    """One value in a tracepoint's record, such as `char[16] prev_comm` or `const char * filename`."""
 
     type: str
     name: str
@@ -44,7 +44,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Wait:
-    """What one thread has waited for a CPU until now."""
+    """How often and how long one thread has waited for a CPU until now."""
 
     comm: str
     count: int
@@ -61,13 +61,13 @@ class Sender:
 
 
 def format_of(tracepoint: str) -> str:
-    """What this kernel says about a tracepoint, such as "sched:sched_switch"."""
+    """This kernel's format of a tracepoint, such as "sched:sched_switch"."""
     return (EVENTS / tracepoint.replace(":", "/") / "format").read_text()
 
 
 def fields(text: str) -> list[Field]:
-    """The fields in the text of a format, in its order; an array's length belongs to its type."""
-    # TODO 1: make a Field of each FIELD that is found; split its declaration
+    """The fields in the text of a format, in its order; an array's length is part of its type."""
+    # TODO 1: make a Field of each match of FIELD; split its declaration into type and name
     found = []
     for match in FIELD.finditer(text):
         kind, _, name = match["declaration"].rpartition(" ")
@@ -82,14 +82,17 @@ def load() -> BPF:
     return BPF(src_file=str(SOURCE))
 
 
-def watch_opens(bpf: BPF, tell: Callable[[Open], None]) -> None:
-    """From now on bpf.perf_buffer_poll() calls `tell` with each file that any process wants to open."""
+def watch_opens(bpf: BPF, report: Callable[[Open], None]) -> None:
+    """From now on bpf.perf_buffer_poll() calls `report` with each file that any process wants to open."""
 
     def decode(cpu: int, data: Any, size: int) -> None:
         event = bpf["opens"].event(data)
-        tell(Open(event.pid, text_of(event.comm), text_of(event.name)))
+        report(Open(event.pid, text_of(event.comm), text_of(event.name)))
 
-    bpf["opens"].open_perf_buffer(decode, page_cnt=64)
+    def lost(count: int) -> None:
+        print(f"{count} lost", file=sys.stderr)
+
+    bpf["opens"].open_perf_buffer(decode, page_cnt=64, lost_cb=lost)
 
 
 def waits(bpf: BPF) -> dict[int, Wait]:
@@ -98,18 +101,18 @@ def waits(bpf: BPF) -> dict[int, Wait]:
 
 
 def sent(bpf: BPF) -> dict[Sender, int]:
-    """Process and device → bytes, as the device was given them: with all headers."""
+    """Process and device → bytes queued: the packet's length with one set of headers, also where it is split later."""
     found = bpf["sent"].items()
     return {Sender(key.pid, text_of(key.comm), text_of(key.device)): total.value for key, total in found}
 
 
 def text_of(name: bytes) -> str:
-    """A name of the kernel's, for people."""
+    """A name from the kernel, as a string."""
     return name.decode(errors="replace")
 
 
 class Run:
-    """What is watched, and for how long: a command, so many seconds, or both; or everything, without end."""
+    """What is watched, and for how long: a command, a number of seconds, or both; or everything, without end."""
 
     def __init__(self, command: list[str], seconds: float | None) -> None:
         self._command = command
@@ -117,13 +120,16 @@ class Run:
         self._child: subprocess.Popen[bytes] | None = None
 
     def moments(self) -> Iterator[None]:
-        """Start the command; go on until it or the time has ended, or Ctrl-C, and then once more."""
+        """Start the command; go on until it exits, the time is over, or Ctrl-C, and then once more."""
         end = time.monotonic() + self._seconds
         interrupts: list[int] = []
         # Not as KeyboardInterrupt: raised inside a callback, that would be lost.
         signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
         if self._command:
-            self._child = subprocess.Popen(self._command)
+            try:
+                self._child = subprocess.Popen(self._command)
+            except OSError as error:
+                sys.exit(f"tracepoints: cannot run {self._command[0]}: {error.strerror}")
         while not interrupts and time.monotonic() < end and (self._child is None or self._child.poll() is None):
             yield
         yield
@@ -135,7 +141,7 @@ class Run:
         return self._child is None or self._child.pid == pid
 
     def end(self) -> None:
-        """End the command if it still runs."""
+        """Terminate the command if it still runs."""
         if self._child:
             self._child.terminate()
 
@@ -148,20 +154,20 @@ def show_format(tracepoint: str) -> None:
 
 
 def show_opens(bpf: BPF, run: Run) -> None:
-    """Print a line for each open, at the end their number."""
+    """Print a line for each open, and at the end their number."""
     seen = 0
 
-    def tell(event: Open) -> None:
+    def show(event: Open) -> None:
         nonlocal seen
         if run.concerns(event.pid):
             seen += 1
             print(f"{event.pid:>8}  {event.comm:<16}  {event.name}", flush=True)
 
     print(f"{'PID':>8}  {'COMM':<16}  FILE", flush=True)
-    watch_opens(bpf, tell)
+    watch_opens(bpf, show)
     for _ in run.moments():
         bpf.perf_buffer_poll(timeout=100)
-    print(f"{seen} files")
+    print(f"{seen} file{'s' * (seen != 1)}")
 
 
 def show_table(table: Callable[[], list[str]], run: Run) -> None:
@@ -174,7 +180,7 @@ def show_table(table: Callable[[], list[str]], run: Run) -> None:
 
 
 def show_waits(bpf: BPF, run: Run) -> None:
-    """The threads that waited longest, whoever they are; at the end a histogram of all waits."""
+    """Print the threads that waited longest, of any process; at the end a histogram of all waits."""
 
     def table() -> list[str]:
         found = sorted(waits(bpf).items(), key=lambda entry: entry[1].total_ns, reverse=True)
@@ -190,7 +196,7 @@ def show_waits(bpf: BPF, run: Run) -> None:
 
 
 def show_net(bpf: BPF, run: Run) -> None:
-    """The bytes that each process sent to each device, and their sum."""
+    """Print the bytes that each process sent to each device, and their sum (stacked devices each count)."""
 
     def table() -> list[str]:
         found = [(who, total) for who, total in sent(bpf).items() if run.concerns(who.pid)]
@@ -208,11 +214,13 @@ SHOWS = {"opens": show_opens, "waits": show_waits, "net": show_net}
 def main() -> None:
     """Show one of the views until Ctrl-C, the end of the command, or --seconds."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, help="end after so many seconds")
+    options.add_argument("--seconds", type=float, help="stop after that many seconds")
     views = ["format", *SHOWS]
-    shows = "opens, if nothing is said; format: the fields of the tracepoint that follows"
+    shows = "default: opens; format prints the fields of the tracepoint that follows"
     options.add_argument("view", nargs="?", default="opens", choices=views, help=shows)
-    options.add_argument("command", nargs=argparse.REMAINDER, help="run it, show it (waits: everybody), end with it")
+    options.add_argument(
+        "command", nargs=argparse.REMAINDER, help="run it, show it alone (waits: all threads), stop when it exits"
+    )
     given = options.parse_args()
     if given.view == "format":
         for tracepoint in given.command or ["sched:sched_switch"]:

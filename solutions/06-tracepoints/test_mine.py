@@ -1,4 +1,4 @@
-"""Your own test of lesson 06: it says what TODO 5 has to do, before you write that."""
+"""Your test of lesson 06: it says what TODO 5 has to do, before you write that."""
 
 import os
 from pathlib import Path
@@ -19,23 +19,25 @@ def newborn(bpf, workload, eventually):
     """A process made after the probes were attached: it has slept and been woken once, and now sleeps for good."""
     rest, hold = os.pipe()
     child = workload(lambda: os.read(rest, 1))
-    child.start()
     syscall = Path(f"/proc/{child.pid}/syscall")  # "running", or a system call and its arguments: proc_pid_syscall(5)
-    eventually(lambda: syscall.read_text().split()[1:2] == [hex(rest)], "the new process to sleep")
+    eventually(lambda: len(syscall.read_text().split()) > 1, "the new process to sleep before its work")
+    child.start()
+    eventually(lambda: syscall.read_text().split()[1:2] == [hex(rest)], "the new process to sleep for good")
     yield child
     os.close(rest)
     os.close(hold)
 
 
 def kernels_count(pid):
-    """How often the process has waited for a CPU since it exists, as the kernel counts it."""
+    """How often the process has waited for a CPU since it began, as the kernel counts it."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[2])
 
 
 @pytest.mark.step(4)
 def test_a_new_process_has_waited_as_often_as_the_kernel_says(loader, bpf, newborn):
-    # TODO 4: assert that loader.waits() knows as many waits of newborn as the kernel counted
+    # TODO 4: loader.waits() has as many waits of newborn as the kernel; no entry counts as 0
     wait = loader.waits(bpf).get(newborn.pid)
     counted = wait.count if wait else 0
-    assert counted == kernels_count(newborn.pid)
+    waits = kernels_count(newborn.pid)
+    assert counted == waits, f"a new process waited {waits} times for a CPU; {counted} waits are counted"
     # end of TODO 4

@@ -1,4 +1,4 @@
-// The kernel's half of lesson 06: who opens what, who waits for a CPU, who sends how much. Each from a tracepoint.
+// The kernel's half of lesson 06: who opens what, who waits for a CPU, who sends how much, each from a tracepoint.
 
 struct open_event {
     u32 pid;
@@ -19,7 +19,7 @@ struct sender {
 };
 
 BPF_PERF_OUTPUT(opens);
-BPF_HASH(waiting, u32, u64);       // thread → since when it waits for a CPU
+BPF_HASH(waiting, u32, u64);       // thread → when it began to wait for a CPU
 BPF_HASH(waits, u32, struct wait); // thread → its waits, summed
 BPF_HISTOGRAM(wait_us);            // the waits of all threads
 BPF_HASH(sent, struct sender, u64);
@@ -38,7 +38,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 }
 
 // From now on thread `tid` could run and does not. (0 is the idle task: it waits for nothing.)
-static void begins_to_wait(u32 tid)
+static __always_inline void begins_to_wait(u32 tid)
 {
     u64 now = bpf_ktime_get_ns();
 
@@ -46,8 +46,8 @@ static void begins_to_wait(u32 tid)
         waiting.update(&tid, &now);
 }
 
-// Thread `tid`, named `comm`, has a CPU: add the time since it began to wait, if it did.
-static void ends_waiting(u32 tid, const char *comm)
+// Thread `tid`, named `comm`, gets a CPU: add the time since it began to wait, if it did.
+static __always_inline void ends_waiting(u32 tid, const char *comm)
 {
     u64 *since = waiting.lookup(&tid), ns;
     struct wait none = {}, *wait;
@@ -59,7 +59,7 @@ static void ends_waiting(u32 tid, const char *comm)
     wait = waits.lookup_or_try_init(&tid, &none);
     if (!wait)
         return;
-    // A thread comes onto one CPU at a time: nobody else writes this entry now.
+    // A thread gets one CPU at a time: no other program writes this entry now.
     wait->count += 1;
     wait->total_ns += ns;
     bpf_probe_read_kernel_str(wait->comm, sizeof(wait->comm), comm);
@@ -68,8 +68,9 @@ static void ends_waiting(u32 tid, const char *comm)
 
 TRACEPOINT_PROBE(sched, sched_switch)
 {
-    // TODO 3: who leaves and could have gone on begins to wait; who comes ends waiting, under its own name
-    if (args->prev_state == 0 || args->prev_state == 256)
+    // TODO 3: the thread that leaves begins to wait if it is runnable; the one that comes ends waiting, by its own name
+    // 0x100: preempted in the kernel (TASK_REPORT_MAX of 6.12, linux/sched.h). Not an ABI; other kernels differ.
+    if (args->prev_state == 0 || args->prev_state == 0x100)
         begins_to_wait(args->prev_pid);
     ends_waiting(args->next_pid, args->next_comm);
     return 0;
@@ -95,7 +96,7 @@ TRACEPOINT_PROBE(net, net_dev_queue)
     struct sender key = {};
     u64 none = 0, *bytes;
 
-    // TODO 6: fill key with process id, its name, the device's name; add the packet's bytes to its entry in sent
+    // TODO 6: fill key with process id, its name, the device's name; add the packet's bytes to its entry, losing none
     key.pid = bpf_get_current_pid_tgid() >> 32;
     bpf_get_current_comm(key.comm, sizeof(key.comm));
     TP_DATA_LOC_READ_STR(key.device, name, sizeof(key.device));

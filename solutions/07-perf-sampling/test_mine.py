@@ -1,4 +1,4 @@
-"""Lesson 07, your own test: in what order do the functions of a stack come?"""
+"""Your test of lesson 07: in what order do the functions of a stack come?"""
 
 import subprocess
 
@@ -17,9 +17,9 @@ def bpf(loader):
 
 @pytest.fixture
 def busy(loader, bpf, native):
-    """Pid of a process that was sampled while main called work, work called heavy or light, and those called burn.
+    """The pid of a process that was sampled while main called work, work called heavy or light, and those called burn.
 
-    It has done its work and waits: its functions can be looked up.
+    It has finished its work and waits, so that its functions can be looked up.
     """
     with subprocess.Popen([native("shares.c"), "work", "307"], stdin=-1, stdout=-1, text=True) as process:
         process.stdout.readline()
@@ -34,12 +34,12 @@ def busy(loader, bpf, native):
 
 @pytest.mark.step(4)
 def test_functions_go_from_the_outermost_inwards(loader, bpf, busy):
-    # TODO 4: assert that functions() names main before burn in the stacks of busy
+    # TODO 4: busy has stacks with main and burn, and functions() names main first in each
     stacks = [
         loader.functions(bpf, sample.user, lambda address: bpf.sym(address, busy)) for sample in loader.samples(bpf)
     ]
     deep = [names for names in stacks if "main" in names and "burn" in names]
-    assert deep, f"no stack has both main and burn: {stacks}"
+    assert deep, f"none of {len(stacks)} stacks has both main and burn"
     for names in deep:
-        assert names.index("main") < names.index("burn"), f"burn is the innermost function: {names}"
+        assert names.index("main") < names.index("burn"), f"main calls burn, so it comes first; a stack has {names}"
     # end of TODO 4

@@ -1,4 +1,4 @@
-"""procscope: follow a command and all its children; say of each what it opened, called and computed, when it ends.
+"""procscope: follow a command and all its children; when one exits, report what it opened, called and computed.
 
 Run it as `workbook run combining -- sh -c 'ls /etc | sort'`, or outside the lab as root: `python3 loader.py COMMAND`.
 """
@@ -28,7 +28,7 @@ STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 
 @dataclass(frozen=True)
 class Process:
-    """A followed process, from its birth to its end. Times are in nanoseconds."""
+    """A followed process, from its birth to its exit. Times are in nanoseconds."""
 
     pid: int
     parent: int
@@ -45,11 +45,11 @@ class Process:
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that was opened, or could not be: then result is a negative error number."""
+    """A call of openat: a file that was opened, or could not be; then result is a negative error number."""
 
     pid: int
     path: bytes
-    """As the process wrote it: any byte but 0."""
+    """As the process passed it: any byte but 0."""
     result: int
     time_ns: int
     took_ns: int
@@ -64,14 +64,15 @@ class Log:
     lost: int = 0
 
 
-def load(library: str = "c", function: str = "malloc") -> BPF:
-    """Compile combining.bpf.c and attach all of it; the library call that is counted is `function` of `library`."""
+def load(library: str = "c", function: str = "getenv") -> BPF:
+    """Compile combining.bpf.c and attach all of it; count the calls of `function` of `library`."""
     bpf = BPF(src_file=os.fspath(SOURCE))
     openat = bpf.get_syscall_fnname(b"openat")
-    bpf.attach_kprobe(event=openat, fn_name=b"syscall__openat")
+    # Returns first: a call that begins in between has a return without an entry, which is ignored.
     bpf.attach_kretprobe(event=openat, fn_name=b"openat_returns")
-    bpf.attach_uprobe(name=library.encode(), sym=function.encode(), fn_name=b"call_enters")
+    bpf.attach_kprobe(event=openat, fn_name=b"syscall__openat")
     bpf.attach_uretprobe(name=library.encode(), sym=function.encode(), fn_name=b"call_returns")
+    bpf.attach_uprobe(name=library.encode(), sym=function.encode(), fn_name=b"call_enters")
     bpf.attach_perf_event(
         ev_type=PerfType.SOFTWARE, ev_config=PerfSWConfig.CPU_CLOCK, fn_name=b"on_sample", sample_freq=HERTZ
     )
@@ -79,7 +80,7 @@ def load(library: str = "c", function: str = "malloc") -> BPF:
 
 
 def children(pid: int) -> set[int]:
-    """The processes that `pid` has made and that live now (proc(5), /proc/PID/task/TID/children)."""
+    """The living children of process `pid` (proc(5), /proc/PID/task/TID/children)."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -105,7 +106,7 @@ def enter(bpf: BPF, pid: int) -> bool:
 
 
 def follow(bpf: BPF, pid: int) -> None:
-    """Follow the living process `pid` and all its descendants, those too that are born while this function looks."""
+    """Follow the living process `pid` and all its descendants, including those born while this function looks."""
     # TODO 1: enter pid, then its children, then theirs, and so on
     waiting = [pid]
     while waiting:
@@ -116,7 +117,7 @@ def follow(bpf: BPF, pid: int) -> None:
 
 
 def open_rings(bpf: BPF, log: Log) -> None:
-    """Open the rings; reading them fills `log`. Each value is copied: what the ring holds is written over later."""
+    """Open the rings; reading them fills `log`. Each value is copied: the ring's memory is overwritten later."""
 
     def on_end(cpu: int, data: Any, size: int) -> None:
         raw = bpf["ended"].event(data)
@@ -135,11 +136,11 @@ def open_rings(bpf: BPF, log: Log) -> None:
 
 
 def json_line(event: Process | Opened) -> str:
-    """The event as one line of JSON: its fields, and "type", "process" or "open". A path may hold any byte.
+    """The event as one line of JSON: its fields, and "type", which is "process" or "open". A path may hold any byte.
 
-    A byte of a path that is no UTF-8 appears as os.fsdecode gives it.
+    A byte of a path that is not valid UTF-8 appears as os.fsdecode returns it.
     """
-    # TODO 6: the fields and the type as a dictionary, the path as text; all of it as JSON
+    # TODO 6: a dictionary of the fields and the type, the path as a string; all as JSON
     fields = asdict(event) | {"type": "process" if isinstance(event, Process) else "open"}
     if isinstance(event, Opened):
         fields["path"] = os.fsdecode(event.path)
@@ -149,7 +150,7 @@ def json_line(event: Process | Opened) -> str:
 
 @contextlib.contextmanager
 def counted() -> Iterator[None]:
-    """While the block runs, the kernel counts how often and how long each BPF program runs."""
+    """Let the kernel count runs and run time of each BPF program while the block runs."""
     before = STATS.read_text()
     STATS.write_text("1")
     try:
@@ -159,7 +160,7 @@ def counted() -> Iterator[None]:
 
 
 def overhead(bpf: BPF) -> tuple[int, int]:
-    """How often our programs ran inside counted(), and for how many nanoseconds in all (fdinfo, bpftool-prog(8))."""
+    """Runs of our programs inside counted(), and their own time in ns; the probes around them are not in it."""
     runs = took_ns = 0
     for program in bpf.funcs.values():
         info = dict(line.split(":\t", 1) for line in Path(f"/proc/self/fdinfo/{program.fd}").read_text().splitlines())
@@ -169,7 +170,7 @@ def overhead(bpf: BPF) -> tuple[int, int]:
 
 
 def hold(command: list[str]) -> tuple[int, int]:
-    """A process that becomes `command` once a byte is written to its pipe; its id and the pipe."""
+    """Fork a process that becomes `command` once a byte is written to its pipe; return its pid and the pipe."""
     held, pipe = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -191,25 +192,25 @@ HEADING = (
 
 
 def row(process: Process) -> str:
-    """A line under HEADING."""
+    """The process as a line under HEADING."""
     wall_ms = (process.end_ns - process.start_ns) / 1e6
-    cpu_ms = process.samples * 1000 / HERTZ
+    cpu_ms = process.samples * 1000 / HERTZ  # no finer than a tick, 10.1 ms
     average_us = process.open_ns / process.opens / 1e3 if process.opens else 0.0
     return (
-        f"{process.pid:>8} {process.parent:>8}  {process.comm:<16} {wall_ms:>9.1f} {cpu_ms:>8.1f} "
+        f"{process.pid:>8} {process.parent:>8}  {process.comm:<16} {wall_ms:>9.1f} {cpu_ms:>8.0f} "
         f"{process.opens:>6} {average_us:>8.1f} {process.calls:>6}"
     )
 
 
 def shown(path: bytes) -> str:
-    """A path for the screen: what would disturb it is written as an escape."""
+    """A path for the screen: what is not printable is escaped."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in os.fsdecode(path)
     )
 
 
 def watch(bpf: BPF, log: Log, done: Callable[[], bool], show: Callable[[Process | Opened], None]) -> None:
-    """Show what arrives until done() is true, all that was sent by then included."""
+    """Show what arrives until done() is true, with all that was sent by then; each poll's events in order of time."""
     last = False
     while not last:
         last = done()
@@ -223,15 +224,15 @@ def watch(bpf: BPF, log: Log, done: Callable[[], bool], show: Callable[[Process 
 
 def procscope(
     command: Annotated[list[str] | None, typer.Argument(help="run this and follow it", metavar="[COMMAND]...")] = None,
-    pid: Annotated[int | None, typer.Option(help="follow this process, which runs already")] = None,
+    pid: Annotated[int | None, typer.Option(help="follow this running process")] = None,
     files: Annotated[bool, typer.Option("--files", help="show each file as it is opened")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON lines")] = False,
-    call: Annotated[str, typer.Option(help="count this library function", metavar="LIBRARY:FUNCTION")] = "c:malloc",
-    seconds: Annotated[float | None, typer.Option(help="end after this time")] = None,
+    call: Annotated[str, typer.Option(help="count this library function", metavar="LIBRARY:FUNCTION")] = "c:getenv",
+    seconds: Annotated[float | None, typer.Option(help="stop after that many seconds")] = None,
 ) -> None:
-    """Follow a command and all its children; one line for each process when it ends."""
+    """Follow a command and all its children; print a line for each process when it exits."""
     if bool(command) == (pid is not None):
-        raise typer.BadParameter("a command to run, or --pid: one of the two")
+        raise typer.BadParameter("give either a command to run, or --pid")
     root, pipe = hold(command) if command else (pid or 0, -1)
     bpf = load(*call.split(":", 1))
     log = Log()
@@ -257,7 +258,7 @@ def procscope(
         if seconds is not None and time.monotonic() - begin > seconds:
             return True
         if interrupts:
-            print(file=sys.stderr)  # so that what follows does not stand behind the terminal's ^C
+            print(file=sys.stderr)  # what follows begins on a new line after the terminal's ^C
             return True
         return len(bpf["followed"]) == 0
 
@@ -270,7 +271,8 @@ def procscope(
         runs, took_ns = overhead(bpf)
     each = took_ns / runs if runs else 0
     print(
-        f"{number} processes, {log.lost} events lost; our programs ran {runs} times, {each:.0f} ns each on average",
+        f"{number} process{'es' * (number != 1)}, {log.lost} events lost; "
+        f"our programs ran {runs} times, {each:.0f} ns each on average, without the probes around them",
         file=sys.stderr if as_json else sys.stdout,
     )
 

@@ -1,4 +1,4 @@
-"""Run a line of shell; say for which of its commands bash made a child process."""
+"""Run a line of shell; print for which of its commands bash forked."""
 
 import subprocess
 import sys

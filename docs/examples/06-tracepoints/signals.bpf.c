@@ -1,4 +1,4 @@
-// The kernel's half of the example: which program a process became, whom it sent which signal, how many arrived.
+// The kernel's half of the example: which program a process became, which signals it sent, how many arrived.
 
 struct program {
     char file[64];
@@ -32,13 +32,15 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
 
 TRACEPOINT_PROBE(signal, signal_generate)
 {
-    struct sending key = {
-        .from = bpf_get_current_pid_tgid() >> 32, // who runs now: the sender
-        .to = args->pid,                          // who is in the record: the receiver
-        .sig = args->sig,
-    };
+    struct sending key = {};
+    u64 none = 0, *times;
 
-    sendings.atomic_increment(key);
+    key.from = bpf_get_current_pid_tgid() >> 32; // who runs now: the sender, if a process sent it
+    key.to = args->pid;                          // who is in the record: the receiver
+    key.sig = args->sig;
+    times = sendings.lookup_or_try_init(&key, &none);
+    if (times)
+        lock_xadd(times, 1);
     return 0;
 }
 // endregion
@@ -47,12 +49,14 @@ TRACEPOINT_PROBE(signal, signal_generate)
 // TP_PROTO(int sig, struct kernel_siginfo *info, struct k_sigaction *ka)
 RAW_TRACEPOINT_PROBE(signal_deliver)
 {
-    struct delivery key = {
-        .to = bpf_get_current_pid_tgid() >> 32,
-        .sig = ctx->args[0],
-    };
+    struct delivery key = {};
+    u64 none = 0, *times;
 
-    deliveries.atomic_increment(key);
+    key.to = bpf_get_current_pid_tgid() >> 32;
+    key.sig = ctx->args[0];
+    times = deliveries.lookup_or_try_init(&key, &none);
+    if (times)
+        lock_xadd(times, 1);
     return 0;
 }
 // endregion

@@ -1,4 +1,4 @@
-"""Run a command; say which program it became, which signals it sent, and how many reached it."""
+"""Run a command; print which program it became, which signals it sent, and how many reached it."""
 
 import subprocess
 import sys

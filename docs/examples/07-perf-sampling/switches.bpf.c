@@ -13,9 +13,12 @@ BPF_HASH(switches, struct where, u64);
 
 int on_switch(struct bpf_perf_event_data *ctx)
 {
-    struct where where = {.pid = bpf_get_current_pid_tgid() >> 32, .stack = paths.get_stackid(ctx, 0)};
-    u64 none = 0, *times = switches.lookup_or_try_init(&where, &none);
+    struct where where = {};
+    u64 none = 0, *times;
 
+    where.pid = bpf_get_current_pid_tgid() >> 32;
+    where.stack = paths.get_stackid(ctx, 0);
+    times = switches.lookup_or_try_init(&where, &none);
     if (times)
         lock_xadd(times, 1);
     return 0;

@@ -1,4 +1,4 @@
-"""Why does a command wait? Shows the kernel's stacks from which it gave its CPU away: python3 switches.py ls /."""
+"""Why does a command wait? Print the kernel stack from which it gave up the CPU most: python3 switches.py ls /."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-// How many children a process makes (threads count too), how many programs it becomes: two tracepoints, one map.
+// How many forks (new threads included) and execs a process makes: two tracepoints, one map.
 
 struct count {
-    u32 made;
-    u32 became;
+    u32 forks;
+    u32 execs;
 };
 
 BPF_HASH(counts, u32, struct count); // by process id
@@ -14,7 +14,7 @@ TRACEPOINT_PROBE(sched, sched_process_fork)
     struct count none = {}, *count = counts.lookup_or_try_init(&maker, &none);
 
     if (count)
-        lock_xadd(&count->made, 1);
+        lock_xadd(&count->forks, 1);
     return 0;
 }
 
@@ -24,7 +24,7 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
     struct count none = {}, *count = counts.lookup_or_try_init(&pid, &none);
 
     if (count)
-        lock_xadd(&count->became, 1);
+        lock_xadd(&count->execs, 1);
     return 0;
 }
 // endregion

@@ -1,4 +1,4 @@
-"""Run a command; print how many children it made (threads count too), and how many programs it became."""
+"""Run a command; print how many forks (new threads included) and execs its process made."""
 
 import subprocess
 import sys
@@ -10,4 +10,4 @@ bpf = BPF(src_file=str(Path(__file__).with_name("births.bpf.c")))
 process = subprocess.Popen(sys.argv[1:])
 process.wait()
 count = bpf["counts"][bpf["counts"].Key(process.pid)]
-print(f"{count.made} children made, {count.became} programs become")
+print(f"{count.forks} forks, {count.execs} execs")
