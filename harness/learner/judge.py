@@ -23,6 +23,8 @@ from harness.run import outcome, payload
 from harness.run.request import of_lesson
 
 REFERENCE_RUNS = 2
+ASKED = ("-o", "enable_assertion_pass_hook=true")
+"""The guest's pytest notes each assertion that holds."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class TestResult:
     """The part of `output` that went to standard output."""
     measured: Measured | None = None
     """What the programs cost, where the run was asked to measure."""
+    asserted: tuple[int, ...] | None = None
+    """Lines of the assertions that held, where the run was asked for them."""
 
     @property
     def name(self) -> str:
@@ -177,6 +179,7 @@ def _expand(results: Results, tests: tuple[str, ...]) -> None:
 
 def _note(test: TestResult, report: Reported, found: Verdict, heard: _Heard) -> None:
     test.measured = report.facts.measured or test.measured
+    test.asserted = report.facts.asserted if report.when == "call" else test.asserted
     if heard.found is None and found.kind != "done":
         heard.found = found
         test.exception, test.when = report.facts.exception, report.when
