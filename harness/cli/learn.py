@@ -234,8 +234,6 @@ def verify(
         show_json({"lesson": chosen.name, "tree": tree, "seed": used, "exit": view.exit_code, "steps": steps})
     else:
         verifying.show(view, out(), tree)
-        if view.exit_code:
-            show(f"seed {used}", style="dim")
     raise typer.Exit(view.exit_code)
 
 

@@ -93,7 +93,7 @@ class Watcher:
         except UsageError as error:  # a file of the lesson became a link, say: the next save may put it right
             self._console.print(Text(f"{error}", style="red"))
             return None
-        verify.show(view, self._console)
+        verify.show(view, self._console, watching=True)
         return view
 
     def _verify(self, lesson: Lesson, events: Events) -> verify.View:
