@@ -1,5 +1,6 @@
 """The learner's own test is judged: on the reference, on the wrong answer of its step, on all the others."""
 
+import contextlib
 import io
 import json
 
@@ -72,11 +73,11 @@ def test_a_good_test_passes_twice_catches_its_mutant_and_learns_what_it_missed(j
     assert "score 1/2 wrong answers caught; one test need not catch them all" in seen.stdout
     assert "missed: takes a name's letters for equal" in seen.stdout
     parts = [line.removeprefix("judging 90-small: your test on ") for line in seen.stderr.splitlines()]
-    assert parts[-4:] == [
-        "the reference (1 of 2)",
-        "the reference (2 of 2)",
-        "wrong answer 1 of 2: counts one too few",
-        "wrong answer 2 of 2: takes a name's letters for equal",
+    assert [part.split(",")[0] for part in parts[-4:]] == [
+        "the reference solution (run 1 of 2)",
+        "the reference solution (run 2 of 2)",
+        "wrong answer 1 of 2",
+        "wrong answer 2 of 2",
     ]
 
 
@@ -87,12 +88,16 @@ def test_a_good_test_passes_twice_catches_its_mutant_and_learns_what_it_missed(j
         ("def test_mine(loader):\n    assert loader.act() > 20\n", "lets a wrong answer pass"),
         (
             "def test_mine(loader):\n    [23].index(loader.act())\n",
-            "it breaks, where its own assertion should fail: ValueError",
+            "on a wrong answer it raises an error instead of failing its assertion: ValueError",
         ),
         ("def test_mine(loader):\n    assert loader.act() == 22\n", "assert 23 == 22"),
         ("", "holds no test"),
+        (
+            "def test_mine(loader):\n    for _ in []:\n        assert loader.act() == 23\n",
+            "asserted nothing on the ref",
+        ),
     ],
-    ids=["weak", "breaks", "wrong", "empty"],
+    ids=["weak", "breaks", "wrong", "empty", "a loop over nothing"],
 )
 def test_a_test_that_does_not_catch_its_mutant_is_not_good_enough(judge, text, why):
     seen = judge(text, "--json")
@@ -135,7 +140,7 @@ def test_an_unreadable_test_is_no_broken_one(course):
     assert judging._why_not(results, mutant) == "on a wrong answer it cannot be read: ImportError: act"
 
 
-@pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 of later steps"]), (9, ["far", "farther"])])
+@pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 for later steps"]), (9, ["far", "farther"])])
 def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, told):
     course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\n@pytest.mark.x\ndef test_late(): pass\n")
     lesson = catalog.load(course.root / "lessons/90-small")
@@ -151,7 +156,8 @@ def test_wrong_answers_of_later_steps_are_counted_and_not_told(course, reached, 
 def test_the_line_at_which_a_test_fails_on_the_reference_is_told_once(course):
     failed = outcome.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
     found = judging._fails(outcome.Results(tests={"a": failed, "b": failed}))
-    assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", "1 == 2\nlessons/x/test_mine.py:7: 1 == 2")
+    said = "on the reference solution, your test fails: 1 == 2\nlessons/x/test_mine.py:7: 1 == 2"
+    assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", said)
 
 
 def test_a_lesson_without_an_own_test_is_wrong_usage(course):
@@ -202,3 +208,67 @@ def test_a_good_test_is_judged_once_for_each_content(course, judgements):
     ask(b"misses it")
     ask(b"misses it")
     assert judgements[4:] == [b"misses it", b"misses it"]
+
+
+def found_of(course, lab, mine=GOOD, **more):
+    """The judgement of a test_mine.py by what a lab says."""
+    course.write("lesson.toml", TOML)
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    (course.root / "tests/mutants").mkdir(parents=True)
+    (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
+    lesson = small(course)
+    return judging.judge(lab, lesson, lesson.steps[0], mine.encode(), **more)
+
+
+MINE = "lessons/90-small/test_mine.py::test_mine"
+NO = Facts(exception="AssertionError", message="assert 22 == 23")
+
+
+def says(*facts, outcome="passed"):
+    """A lab in which test_mine runs once."""
+    return [Collected(tests=(MINE,)), *passed(MINE, outcome, facts=facts[0] if facts else Facts()), Exited(status=0)]
+
+
+def test_a_test_that_asserted_nothing_on_the_reference_is_refused(course):
+    found = found_of(course, FakeLab(*says(Facts(asserted=()))))
+    assert (found.passes, found.catches) == (True, False)
+    assert found.why_not.startswith("test_mine asserted nothing on the reference solution")
+    assert found.place == "lessons/90-small/test_mine.py:1"
+
+
+def test_an_assertion_that_never_ran_on_the_reference_is_named(course):
+    mine = "def test_mine(loader):\n    assert loader.act()\n    for one in []:\n        assert one\n"
+    lab = FakeLab(*says(Facts(asserted=(2,))), later=says(NO, outcome="failed"))
+    found = found_of(course, lab, mine, runs=1)
+    assert (found.catches, found.never_ran) == (True, (4,))
+
+
+def test_a_test_that_asserts_on_the_reference_may_be_good(course):
+    lab = FakeLab(*says(Facts(asserted=(2,))), later=says(NO, outcome="failed"))
+    found = found_of(course, lab, runs=1)
+    assert (found.passes, found.catches, found.never_ran) == (True, True, ())
+
+
+def test_a_failure_on_the_reference_says_on_which_program_it_ran(course):
+    found = found_of(course, FakeLab(*says(NO, outcome="failed")))
+    assert found.why_not == "on the reference solution, your test fails: assert 22 == 23"
+
+
+def test_progress_counts_wrong_answers_and_names_none(course, monkeypatch):
+    monkeypatch.setattr(judging, "SharedLab", contextlib.nullcontext)
+    said = []
+    lab = FakeLab(*says(Facts(asserted=(2,))), later=says(NO, outcome="failed"))
+    found_of(course, lab, runs=1, score=True, say=said.append)
+    assert [text.split(",")[0] for text in said] == [
+        "your test on the reference solution (run 1 of 1)",
+        "your test on wrong answer 1 of 2",
+        "your test on wrong answer 2 of 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("done", "left", "seconds", "text"),
+    [(0, 5, 0, ""), (2, 3, 20, ", about 30 s left"), (1, 9, 40, ", about 6 min left"), (3, 0, 9, "")],
+)
+def test_a_wait_says_how_long_it_takes(done, left, seconds, text):
+    assert judging.wait(done, left, seconds) == text
