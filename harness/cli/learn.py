@@ -126,9 +126,8 @@ def diff(
 def compare(lesson: LessonName, seed: Seed = None, as_json: Json = False) -> None:
     """Compare your program's cost with the reference's.
 
-    Both run under the same tests: verdicts, instructions, stack, memory, time, lost events. It shows numbers, no code,
-    so it spoils nothing. `events` are the program's runs in all tests; times in the lab are those of its emulated CPU:
-    compare them with each other only. Exits 1 while a step is not done.
+    Both run under the same tests: verdicts, instructions, stack, memory, runs, lost events. It shows numbers, no code,
+    so it spoils nothing. It shows no time: under emulation that varies too much. Exits 1 while a step is not done.
     """
     from harness.learner import compare as comparing
     from harness.screen import working
