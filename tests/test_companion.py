@@ -435,3 +435,9 @@ def everywhere(lesson, name):
 
 def version(name, number):
     return b"%s %d " % (name.encode(), number) * 5000
+
+
+def test_the_time_of_the_last_check_is_what_the_next_is_announced_with(lesson):
+    assert progress.announced(lesson) == "checking 90-small"
+    progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00", 41.7)
+    assert progress.announced(lesson) == "checking 90-small (42 s last time)"

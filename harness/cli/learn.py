@@ -133,7 +133,7 @@ def compare(lesson: LessonName, seed: Seed = None, as_json: Json = False) -> Non
     from harness.screen import working
 
     chosen, used = pick(lesson), a_seed(seed)
-    with closing(opened("vm")) as where, working(err(), f"comparing {chosen.name}", log=True) as say:
+    with closing(opened("vm")) as where, working(err(), f"comparing {chosen.name}", 0) as say:
         mine, reference = comparing.compare(where, chosen, used, say)
     if as_json:
         sides = {"yours": comparing.data(mine), "reference": comparing.data(reference)}
@@ -220,11 +220,13 @@ def verify(
     With its file and line, and the command to type next. Exits 0 if the lesson is done, 1 if not yet, 3 if the lab
     failed.
     """
+    from harness.learner import progress
     from harness.learner import verify as verifying
-    from harness.screen import working
+    from harness.screen import LONG_S, working
 
     chosen, used = pick(lesson), a_seed(seed)
-    with closing(opened(lab)) as where, working(err(), f"checking {chosen.name}") as say:
+    what = progress.announced(chosen) if tree == "lessons" else f"checking {chosen.name}"
+    with closing(opened(lab)) as where, working(err(), what, LONG_S) as say:
         view = verifying.verify(where, chosen, tree, say, used)
     if tree == "lessons":
         view.remember()
@@ -251,7 +253,7 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
     if not steps:
         raise UsageError(f"lesson {chosen.number} has no test of your own", remedy=f"make lesson-{chosen.number}")
     mine = judging.own_test(chosen, tree)
-    with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", log=True) as say:
+    with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", 0) as say:
         found = [judging.judge(where, chosen, step, mine, score=True, say=say) for step in steps]
     if as_json:
         show_json({"lesson": chosen.name, "tree": tree, "steps": judging.as_data(steps, found)})

@@ -51,6 +51,8 @@ class View:
     in_guest_s: float = 0.0
     """Seconds from the start of the first test to the end of the last, with what the tests compile."""
     warnings: tuple[Warned, ...] = ()
+    took_s: float = 0.0
+    """Seconds of the whole check."""
     seed: int | None = None
     request: Request | None = None
     """What ran."""
@@ -64,7 +66,7 @@ class View:
         """Write the learner's progress; what was done before a program was refused stays done."""
         done = steps.reached(self.steps)
         kind = self.open.verdict.kind if self.open else "red" if self.unreadable else "done"
-        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"))
+        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"), self.took_s)
 
     @property
     def exit_code(self) -> int:
@@ -81,6 +83,7 @@ def specification(lesson: Lesson, tree: str, seed: int) -> Request:
 
 def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed: int) -> View:
     """Check `lesson` in the lab; LabError when the lab cannot. What `say` raises ends the check."""
+    begin = time.monotonic()
     asked = specification(lesson, tree, seed)
     results = outcome.run(lab, asked, say)
     found = outcome.by_step(lesson, results)
@@ -97,7 +100,8 @@ def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed
         if (blocking := steps.open_of(found[: index + 1])) is not None:
             found[index:] = [one if one is blocking else steps.waiting(one, blocking) for one in found[index:]]
             break
-    return View(lesson, found, results.unreadable, results.seconds, tuple(results.warnings), seed, asked)
+    took, warnings = time.monotonic() - begin, tuple(results.warnings)
+    return View(lesson, found, results.unreadable, results.seconds, warnings, took, seed, asked)
 
 
 def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], Judgement]) -> StepResult:

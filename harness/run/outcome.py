@@ -131,13 +131,15 @@ def _sort(
     """Put what the events say into `results`."""
     heard = _Heard()
     begin: float | None = None
+    started = 0
     for event in events:
         match event:
             case Collected(tests=tests):
                 _expand(results, tests)
             case Started(nodeid=nodeid):
                 begin = begin or time.monotonic()
-                progress(nodeid.split("::", 1)[-1])
+                started += 1
+                progress(f"test {started} of {len(results.tests)}: {nodeid.split('::', 1)[-1]}")
                 heard = _Heard(nodeid)
             case Output(stream, data):
                 heard.output[stream] += data[: max(0, OUTPUT_KEPT - len(heard.output[stream]))]
