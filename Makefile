@@ -2,6 +2,9 @@
 WORKBOOK := .venv/bin/workbook
 PYTEST := .venv/bin/pytest
 MAKEFLAGS += --no-print-directory
+# "Not done yet" is exit status 1. It is no failed command: make would print an error of its own below the next step.
+# Wrong usage, a failed lab and Ctrl-C do fail; so do the references. What needs the status asks `workbook` itself.
+UNLESS_NOT_YET = || { code=$$?; [ $$code -eq 1 ] || exit $$code; }
 
 .DEFAULT_GOAL := help
 .PHONY: help environment setup all check list progress report watch shell lab lab-clean quick test prove soak bench lock clean
@@ -34,7 +37,7 @@ list: environment ## list the lessons
 	$(WORKBOOK) list
 
 lesson-%: environment
-	$(WORKBOOK) verify $*
+	$(WORKBOOK) verify $* $(UNLESS_NOT_YET)
 
 solution-%: environment
 	$(WORKBOOK) verify --tree solutions $*
@@ -49,7 +52,7 @@ diff-%: environment
 	$(WORKBOOK) diff $*
 
 compare-%: environment
-	$(WORKBOOK) compare $*
+	$(WORKBOOK) compare $* $(UNLESS_NOT_YET)
 
 reset-%: environment
 	$(WORKBOOK) reset $*
