@@ -1,4 +1,4 @@
-"""The learner's code and the reference under the same tests: verdicts, and what the kernel says that each costs."""
+"""The learner's code and the reference under the same tests: verdicts, and what each costs the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the learner's own test any good: it must pass on the reference, twice, and catch the mutant of its step."""
+"""Judges the learner's test: it must assert something and pass on the reference, twice, and catch its step's mutant."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def judge(
 ) -> Judgement:
     """Judge the text of a test_mine.py for `step`; with `score` against the lesson's other mutants too.
 
-    `runs` on the reference are due: the author's check has seen one already. What decides has a guest of its own each
+    `runs` on the reference are due: the author's check has seen one already. What decides has a separate guest each
     time; the others, which only count, follow one another in one.
     """
     path = lesson.folder() / LEARNERS_TEST
@@ -126,7 +126,7 @@ def judge(
 
 
 def wait(done: int, left: int, seconds: float) -> str:
-    """About how long `left` runs take, where `done` took so many seconds; empty where that is not known."""
+    """About how long `left` runs take, where `done` took `seconds`; empty where that is not known."""
     due = seconds / done * left if done else 0
     if not due:
         return ""
@@ -213,7 +213,7 @@ def _content(lesson: Lesson, step: Step, mine: bytes) -> str:
 def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached: int) -> None:
     """Print what the test did on the reference and on the wrong answers, and the next command.
 
-    Wrong answers to steps behind `reached`, the one that the learner works on, are only counted.
+    Wrong answers to steps after `reached`, the one that the learner works on, are only counted.
     """
 
     def line(ok: bool, text: str) -> None:

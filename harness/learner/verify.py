@@ -171,7 +171,7 @@ def _does_not_load(view: View) -> str:
 
 
 def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
-    """The end of the log behind a broken program, and the file that holds all of it."""
+    """The end of the log of a broken program, and the file that holds all of it."""
     rows = verdict.log.splitlines()
     if not rows:
         return

@@ -94,7 +94,7 @@ def run(lab: Lab, request: Request) -> Generator[Event, None, None]:
         elif progress.finished:
             request = request.going_on(tuple(progress.left), progress.open_step)
         else:
-            raise GuestLost("pytest ended in the lab before it had run a test")
+            raise GuestLost("pytest exited in the lab before it ran a test")
 
 
 def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[Event]:
@@ -113,12 +113,12 @@ def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[
             if progress.finished and progress.complete:
                 return  # how pytest ends after its last test says nothing more
             if whole.left() == 0:
-                raise GuestLost("the run took longer than all of its tests together may")
+                raise GuestLost("the run exceeded the time limit of all its tests together")
             if not stopped and isinstance(message, Collecting | Started | Reported | Finished):
                 silence.move(deadlines.silence_s)
         if stopped:
             raise GuestLost("the guest does not answer")
-        stopped = f"no sign of life for {deadlines.silence_s:.0f} s"
+        stopped = f"stopped responding for {deadlines.silence_s:.0f} s"
         silence.move(STOP_GRACE_S)
         guest.channel.request(Signal(number=signal.SIGKILL))
 
@@ -160,7 +160,7 @@ def _taken(message: Received, progress: Progress) -> Iterator[Event]:
 
 def _expect(holds: object, said: str) -> None:
     if not holds:
-        raise GuestLost(f"the lab reported what cannot be: {said[:200]}")
+        raise GuestLost(f"the lab reported something impossible: {said[:200]}")
 
 
 def _may_follow(report: Reported, before: list[Reported]) -> bool:
@@ -208,19 +208,19 @@ def _ending(end: Exited, progress: Progress, stopped: str) -> Iterator[Event]:
         yield from _death(progress, Died(progress.running, how, lab=False))
     elif progress.left is None:
         if not progress.collecting:
-            raise GuestLost(f"pytest ended in the lab before it had read a test file: {how}")
+            raise GuestLost(f"pytest exited in the lab before it read a test file: {how}")
         yield Uncollectable(file=progress.collecting, text=how)
 
 
 def _how(end: Exited, progress: Progress, stopped: str) -> str:
     if stopped:
-        return f"it gave {stopped} and was ended"
+        return f"it {stopped} and was killed"
     if end.out_of_memory:
-        return "it took all the memory that the lab gives to a lesson, and the kernel ended it"
+        return "it exceeded the memory limit and was killed (OOM)"
     if progress.interrupted:
         return f"the code raised {progress.interrupted}, which ends a test run"
     if end.status < 0:
-        return f"its process was ended by signal {-end.status} ({_signal(-end.status)})"
+        return f"its process was killed by signal {-end.status} ({_signal(-end.status)})"
     return f"the code ended its own process (exit status {end.status})"
 
 
