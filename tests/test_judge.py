@@ -24,9 +24,8 @@ teaches = []
 needs = []
 [[step]]
 title = "your own test: the number"
-hints = ["a", "b", "c"]
-mutant = "off-by-one"
 """
+HINTS = '[[step]]\nhints = ["a", "b", "c"]\nmutant = "off-by-one"\n'
 MUTANTS = """\
 [[mutant]]
 name = "off-by-one"
@@ -52,6 +51,7 @@ GOOD = "def test_mine(loader):\n    assert loader.act() == 23\n"
 def judge(course):
     """Judges the text of a test_mine.py in the small course."""
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     mutants = course.root / "tests/mutants/90-small.toml"
     mutants.parent.mkdir(parents=True)
@@ -108,6 +108,7 @@ def test_a_test_that_does_not_catch_its_mutant_is_not_good_enough(judge, text, w
 
 def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     (course.root / "tests/mutants").mkdir(parents=True)
     (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
@@ -121,6 +122,7 @@ def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
 
 def test_a_test_that_times_out_on_a_wrong_answer_misses_it(course):
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     lesson = small(course)
     lesson.mutants.parent.mkdir(parents=True)
@@ -213,6 +215,7 @@ def test_a_good_test_is_judged_once_for_each_content(course, judgements):
 def found_of(course, lab, mine=GOOD, **more):
     """The judgement of a test_mine.py by what a lab says."""
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     (course.root / "tests/mutants").mkdir(parents=True)
     (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
