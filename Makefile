@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 UNLESS_NOT_YET = || { code=$$?; [ $$code -eq 1 ] || exit $$code; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup all check list progress report watch shell lab lab-clean quick test prove soak bench lock clean
+.PHONY: help environment setup all doctor list progress report watch shell lab lab-clean quick test prove soak bench lock clean
 .SILENT:
 
 help: ## list the targets
@@ -28,10 +28,10 @@ environment:
 
 setup: lab ## install what is missing: packages (as root), Python, the lab
 
-all: setup check list ## set up, check this machine, list the lessons
+all: setup doctor list ## set up, check this machine, list the lessons
 
-check: environment ## check that this machine can run the lessons
-	$(WORKBOOK) check
+doctor: environment ## check that this machine can run the lessons
+	$(WORKBOOK) doctor
 
 list: environment ## list the lessons
 	$(WORKBOOK) list

@@ -315,7 +315,7 @@ def test_the_learners_view_shows_the_first_open_step_and_exits_with_one(course):
 
 @pytest.mark.guest
 def test_the_doctor_finds_the_lab_fit_for_every_lesson():
-    seen = workbook("check", "--json")
+    seen = workbook("doctor", "--json")
     found = {finding["name"]: finding for finding in json.loads(seen.stdout)}
     assert seen.returncode == 0
     assert found["lesson 01"]["state"] == "ok"

@@ -63,7 +63,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(programs, tmp_path, word
     seen = build(programs, tmp_path / "cache")
     assert seen.returncode == 3
     assert words in seen.stderr
-    assert "next: make check" in seen.stderr
+    assert "next: make doctor" in seen.stderr
     assert "Traceback" not in seen.stderr
     assert [path.name for path in (tmp_path / "cache/ebpf-workbook").iterdir()] == ["build.lock"]
 
@@ -116,7 +116,7 @@ def test_a_cache_that_cannot_be_made_is_named(programs):
     seen = build(programs, "/dev/null")
     assert seen.returncode == 3
     assert "the lab cannot be written: Not a directory: /dev/null/ebpf-workbook" in seen.stderr
-    assert "next: make check" in seen.stderr
+    assert "next: make doctor" in seen.stderr
     assert "Traceback" not in seen.stderr
 
 
@@ -130,7 +130,7 @@ def test_no_room_for_the_saved_guest_ends_the_build_with_a_sentence(tmp_path):
     seen = build(os.environ["PATH"], tmp_path, file_max=100 << 20)
     assert seen.returncode == 3, seen.stderr
     assert "QEMU could not save the guest" in seen.stderr
-    assert "next: make check" in seen.stderr
+    assert "next: make doctor" in seen.stderr
     assert "Traceback" not in seen.stderr
     assert [path.name for path in home.glob("*guest-*")] + list(home.glob(".*-*")) == []
 

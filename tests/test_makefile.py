@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from test_commands import ROOT
+from test_commands import EVERY_COMMAND, ROOT
 
 
 @pytest.fixture
@@ -41,3 +41,10 @@ def test_a_fault_fails_make(make, target, code):
 
 def test_a_reference_that_is_not_green_fails_make(make):
     assert make("solution-01", 1).returncode == 2
+
+
+def test_the_doctor_has_one_name(make):
+    assert make("doctor", 0).stdout == "doctor\n"
+    assert "No rule to make target" in make("check", 0).stderr
+    assert ("doctor",) in EVERY_COMMAND
+    assert ("check",) not in EVERY_COMMAND

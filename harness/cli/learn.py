@@ -185,8 +185,8 @@ def watch(
         watching.watch(where, found, pick(lesson) if lesson else None, out())
 
 
-@app.command()
-def check(as_json: Json = False) -> None:
+@app.command("doctor")
+def examine(as_json: Json = False) -> None:
     """Check that this machine can run the lessons.
 
     It looks here and in the lab, and names the command that fixes what is missing. Exits 3 if something is.

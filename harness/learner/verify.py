@@ -197,7 +197,7 @@ def next_command(view: View, tree: str, watching: bool = False) -> str:
             else f"make run-{number}, then " + (f"make lesson-{later.number}" if later else "make report")
         )
     if result.verdict.kind == "lab":
-        return "make check"
+        return "make doctor"
     place, again = result.verdict.place, " and save it" if watching else f", then make lesson-{number}"
     if place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):
         return f"read {place}, fix {result.verdict.code or f'your files in lessons/{view.lesson.name}'}{again}"
