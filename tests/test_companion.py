@@ -437,7 +437,7 @@ def version(name, number):
     return b"%s %d " % (name.encode(), number) * 5000
 
 
-def test_the_time_of_the_last_check_is_what_the_next_is_announced_with(lesson):
+def test_a_check_is_announced_with_its_last_time(lesson):
     assert progress.announced(lesson) == "checking 90-small"
     progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00", 41.7)
     assert progress.announced(lesson) == "checking 90-small (42 s last time)"

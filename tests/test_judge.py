@@ -232,7 +232,7 @@ def says(*facts, outcome="passed"):
     return [Collected(tests=(MINE,)), *passed(MINE, outcome, facts=facts[0] if facts else Facts()), Exited(status=0)]
 
 
-def test_a_test_that_asserted_nothing_on_the_reference_is_refused(course):
+def test_a_test_that_asserted_nothing_is_refused(course):
     found = found_of(course, FakeLab(*says(Facts(asserted=()))))
     assert (found.passes, found.catches) == (True, False)
     assert found.why_not.startswith("test_mine asserted nothing on the reference solution")

@@ -97,12 +97,12 @@ def test_an_assertion_of_the_learners_own_has_its_class(lesson):
     assert red(lesson, message="no", frames=frames).text == "AssertionError: no"
 
 
-def test_an_assertion_is_at_the_test_and_names_the_learners_lines(lesson):
+def test_an_assertion_names_the_test_and_the_learners_lines(lesson):
     found = red(lesson, "test_two", frames=(frame(lesson, "test_small.py", 11),))
     assert (found.place, found.code) == ("lessons/90-small/test_small.py:11", "lessons/90-small/small.bpf.c:9")
 
 
-def test_a_test_that_an_answer_breaks_is_red_at_the_learners_lines(lesson):
+def test_a_broken_test_is_red_at_the_learners_lines(lesson):
     told = {"exception": "AttributeError", "message": "'NoneType' object has no attribute 'x'"}
     found = red(lesson, frames=(frame(lesson, "test_small.py", 6),), **told)
     assert (found.place, found.code) == ("lessons/90-small/small.bpf.c:3", "")
@@ -136,8 +136,10 @@ def test_a_program_that_was_read_has_no_likely_cause(lesson):
     assert verdict.LIKELY not in red(lesson, activity=WELL).text
 
 
-def test_nothing_is_likely_on_a_run_of_the_reference(lesson):
-    assert verdict.LIKELY not in red(lesson, tree="solutions", activity=IDLE_WELL).text
+@pytest.mark.parametrize("activity", [IDLE_WELL, replace(WELL, programs=())])
+def test_nothing_is_likely_on_a_run_of_the_reference(lesson, activity):
+    assert verdict.LIKELY in red(lesson, activity=activity).text
+    assert verdict.LIKELY not in red(lesson, tree="solutions", activity=activity).text
 
 
 def test_a_queue_counts_as_output(lesson):
