@@ -163,7 +163,7 @@ WAITS = Verdict("blocked", text="blocked by step 1")
 
 def test_the_screen_names_the_failing_test(lesson):
     seen = screen(lesson, Verdict("red", "lessons/x/test_small.py:6", "assert 22 == 23", test="test_one"), WAITS)
-    assert "lessons/x/test_small.py:6  in test_one\n    assert 22 == 23\n" in seen
+    assert "lessons/x/test_small.py:6  failing test: test_one\n    assert 22 == 23\n" in seen
 
 
 def test_the_next_command_names_the_learners_line(lesson):

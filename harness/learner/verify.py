@@ -150,7 +150,7 @@ def show(view: View, console: Console, tree: str = "lessons", watching: bool = F
 
 def _show_verdict(found: Verdict, console: Console) -> None:
     """Where to look, in which test, and what was expected and seen."""
-    title = "  ".join(filter(None, [found.place, f"in {found.test}" if found.test else ""]))
+    title = "  ".join(filter(None, [found.place, f"failing test: {found.test}" if found.test else ""]))
     console.print(Text(title, style="bold"))
     if console.is_terminal:  # breaks lines between words; in a file they stay whole
         console.print(Padding(Text(found.text), (0, 0, 0, 4)), soft_wrap=False)
