@@ -275,3 +275,10 @@ def test_progress_counts_wrong_answers_and_names_none(course, monkeypatch):
 )
 def test_a_wait_says_how_long_it_takes(done, left, seconds, text):
     assert judging.wait(done, left, seconds) == text
+
+
+def test_a_test_that_asserted_nothing_has_no_tick(course):
+    lesson = small(course)
+    console = Console(file=io.StringIO(), width=100)
+    judging.show(lesson, lesson.steps[0], judging.Judgement(True, False, "why", asserts=False), console, 2)
+    assert [line.split()[0] for line in console.file.getvalue().splitlines()[1:3]] == ["✘", "why"]

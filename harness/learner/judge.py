@@ -220,10 +220,9 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached
         console.print(Text(f"  {'✔' if ok else '✘'} {text}", style="green" if ok else "red"))
 
     console.print(Text(f"Lesson {lesson.number} · step {step.number} · {step.title}", style="bold"))
-    line(found.passes, f"passes on the reference, {REFERENCE_RUNS} times" if found.passes else "fails on the reference")
-    if not found.asserts:
-        line(False, "asserts nothing on the reference")
-    elif found.passes:
+    passes = f"passes on the reference, {REFERENCE_RUNS} times" if found.passes else "fails on the reference"
+    line(found.passes and found.asserts, passes if found.asserts else "asserts nothing on the reference")
+    if found.passes and found.asserts:
         line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
         console.print(Text(f"  score {found.score} wrong answers caught; one test need not catch them all"))
     last, steps = max(reached, step.number + 1), mutants.steps_of_tests(lesson)
