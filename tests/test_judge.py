@@ -282,3 +282,12 @@ def test_a_test_that_asserted_nothing_has_no_tick(course):
     console = Console(file=io.StringIO(), width=100)
     judging.show(lesson, lesson.steps[0], judging.Judgement(True, False, "why", asserts=False), console, 2)
     assert [line.split()[0] for line in console.file.getvalue().splitlines()[1:3]] == ["✘", "why"]
+
+
+def test_json_names_no_wrong_answer_of_a_later_step(course):
+    course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\ndef test_late(): pass\n")
+    lesson = small(course)
+    far = Mutant("m", (), "far", "test_no_step")
+    found = judging.Judgement(True, True, "", (), (far, Mutant("n", (), "farther", "test_late")))
+    (step,) = judging.as_data(lesson, [lesson.steps[0]], [found], 2)
+    assert (step["missed"], step["missed_later"]) == ({"m": "far"}, 1)

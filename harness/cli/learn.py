@@ -255,13 +255,13 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
     mine = judging.own_test(chosen, tree)
     with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", 0) as say:
         found = [judging.judge(where, chosen, step, mine, score=True, say=say) for step in steps]
+    standing = progress.standing(chosen)
+    reached = len(chosen.steps) if tree == "solutions" or standing.was_done else standing.steps_done + 1
     if as_json:
-        show_json({"lesson": chosen.name, "tree": tree, "steps": judging.as_data(steps, found)})
+        show_json({"lesson": chosen.name, "tree": tree, "steps": judging.as_data(chosen, steps, found, reached)})
     else:
-        standing = progress.standing(chosen)
-        everything = tree == "solutions" or standing.was_done
         for step, one in zip(steps, found, strict=True):
-            judging.show(chosen, step, one, out(), len(chosen.steps) if everything else standing.steps_done + 1)
+            judging.show(chosen, step, one, out(), reached)
     raise typer.Exit(0 if all(one.catches for one in found) else 1)
 
 

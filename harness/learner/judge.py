@@ -225,8 +225,7 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached
     if found.passes and found.asserts:
         line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
         console.print(Text(f"  score {found.score} wrong answers caught; one test need not catch them all"))
-    last, steps = max(reached, step.number + 1), mutants.steps_of_tests(lesson)
-    near = [mutant for mutant in found.missed if steps.get(mutant.killed_by, 0) <= last]
+    near = _due(lesson, step, found, reached)
     for mutant in near:
         console.print(Text(f"    missed: {mutant.misconception}"))
     if left := len(found.missed) - len(near):
@@ -241,8 +240,15 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached
         console.print(Text(f"next: make lesson-{lesson.number}"))
 
 
-def as_data(steps: list[Step], found: list[Judgement]) -> list[dict[str, object]]:
+def _due(lesson: Lesson, step: Step, found: Judgement, reached: int) -> list[Mutant]:
+    """The missed wrong answers to steps up to `reached`, the one that the learner works on."""
+    last, steps = max(reached, step.number + 1), mutants.steps_of_tests(lesson)
+    return [mutant for mutant in found.missed if steps.get(mutant.killed_by, 0) <= last]
+
+
+def as_data(lesson: Lesson, steps: list[Step], found: list[Judgement], reached: int) -> list[dict[str, object]]:
     """The judgements, as JSON has them."""
+    near = [_due(lesson, step, one, reached) for step, one in zip(steps, found, strict=True)]
     return [
         {
             "number": step.number,
@@ -254,7 +260,8 @@ def as_data(steps: list[Step], found: list[Judgement]) -> list[dict[str, object]
             "why_not": one.why_not,
             "score": one.score,
             "caught": [mutant.name for mutant in one.caught],
-            "missed": {mutant.name: mutant.misconception for mutant in one.missed},
+            "missed": {mutant.name: mutant.misconception for mutant in due},
+            "missed_later": len(one.missed) - len(due),
         }
-        for step, one in zip(steps, found, strict=True)
+        for step, one, due in zip(steps, found, near, strict=True)
     ]
