@@ -2,9 +2,12 @@
 WORKBOOK := .venv/bin/workbook
 PYTEST := .venv/bin/pytest
 MAKEFLAGS += --no-print-directory
+# "Not done yet" is exit status 1. It is no failed command: make would print an error of its own below the next step.
+# Wrong usage, a failed lab and Ctrl-C do fail; so do the references. What needs the status asks `workbook` itself.
+UNLESS_NOT_YET = || { code=$$?; [ $$code -eq 1 ] || exit $$code; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup all check list progress report watch shell lab lab-clean quick test prove soak bench lock clean
+.PHONY: help environment setup all doctor list progress report watch shell lab lab-clean quick test prove soak bench lock clean
 .SILENT:
 
 help: ## list the targets
@@ -25,16 +28,16 @@ environment:
 
 setup: lab ## install what is missing: packages (as root), Python, the lab
 
-all: setup check list ## set up, check this machine, list the lessons
+all: setup doctor list ## set up, check this machine, list the lessons
 
-check: environment ## check that this machine can run the lessons
-	$(WORKBOOK) check
+doctor: environment ## check that this machine can run the lessons
+	$(WORKBOOK) doctor
 
 list: environment ## list the lessons
 	$(WORKBOOK) list
 
 lesson-%: environment
-	$(WORKBOOK) verify $*
+	$(WORKBOOK) verify $* $(UNLESS_NOT_YET)
 
 solution-%: environment
 	$(WORKBOOK) verify --tree solutions $*
@@ -49,7 +52,7 @@ diff-%: environment
 	$(WORKBOOK) diff $*
 
 compare-%: environment
-	$(WORKBOOK) compare $*
+	$(WORKBOOK) compare $* $(UNLESS_NOT_YET)
 
 reset-%: environment
 	$(WORKBOOK) reset $*

@@ -10,21 +10,29 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+LONG_S = 10.0
+"""A check that takes longer says in a log what it is doing."""
+
 
 @contextlib.contextmanager
-def working(console: Console, what: str, log: bool = False) -> Iterator[Callable[[str], None]]:
-    """Yield `say(part)`, which shows the part of `what` that is being done beside a spinner; nothing stays.
+def working(console: Console, what: str, every_s: float | None = None) -> Iterator[Callable[[str], None]]:
+    """Yield `say(part)`, which shows the part of `what` that is being done, with the seconds so far; nothing stays.
 
-    With `log`, for work of minutes, each part is a line where there is no terminal.
+    Where there is no terminal, a part is printed as a line when `every_s` seconds have passed since the last one.
     """
+    bar = Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
+                   console=console, transient=True, disable=not console.is_terminal)  # fmt: skip
+    task = bar.add_task(what)
+    last = time.monotonic()
 
     def say(part: str) -> None:
-        text = Text(f"{what}: {part}")  # no str: rich takes [brackets] in it for markup
-        status.update(text)
-        if log and not console.is_terminal:
-            console.print(text)
+        nonlocal last
+        bar.update(task, description=f"{what}: {part}")
+        if every_s is not None and not console.is_terminal and time.monotonic() - last >= every_s:
+            console.print(Text(f"{what}: {part}"))  # no str: rich takes [brackets] in it for markup
+            last = time.monotonic()
 
-    with console.status(Text(what)) as status:
+    with bar:
         yield say
 
 

@@ -26,11 +26,11 @@ teaches = []
 needs = []
 [[step]]
 title = "act"
-hints = ["a", "b", "c"]
 [[step]]
 title = "act again"
-hints = ["a", "b", "c"]
 """
+HINTS = '[[step]]\nhints = ["a", "b", "c"]\n'
+"""Of one step, in tests/hints."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ class Course:
     def write(self, name, text):
         """Write a file of the lesson."""
         (self.root / LESSON / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def write_hints(self, text):
+        """Write the hints of the lesson."""
+        path = self.root / "tests/hints/90-small.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     def pytest(self, *options, timeout_s=300, **environment):
         """Run pytest there, to its end; no process of it may be left, however it ended."""
@@ -80,4 +86,5 @@ def course(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     made = Course(tmp_path)
     made.write("lesson.toml", TOML)
+    made.write_hints(2 * HINTS)
     return made

@@ -72,7 +72,7 @@ def lesson_in(root):
     for tree in ("lessons", "solutions"):
         (root / tree / "90-small").mkdir(parents=True, exist_ok=True)
     folder = root / "lessons/90-small"
-    steps = '[[step]]\ntitle = "act"\nhints = ["a", "b", "c"]\n' * 2
+    steps = '[[step]]\ntitle = "act"\n' * 2
     (folder / "lesson.toml").write_text(f'title = "Small"\ntopic = "small"\nteaches = []\nneeds = []\n{steps}')
     (folder / "test_small.py").write_text(SPEC)
     for tree in ("lessons", "solutions"):

@@ -12,7 +12,6 @@ teaches = []
 needs = []
 [[step]]
 title = "count"
-hints = ["look around", "a map", "{hint}"]
 """
 SOLUTION = """\
 def count(bpf, key):
@@ -40,7 +39,9 @@ def lessons(tmp_path):
         for name in ("91-one", "92-two"):
             for folder in (tmp_path / "lessons" / name, tmp_path / "solutions" / name):
                 folder.mkdir(parents=True)
-            (tmp_path / "lessons" / name / "lesson.toml").write_text(TOML.format(hint=hint))
+            (tmp_path / "lessons" / name / "lesson.toml").write_text(TOML)
+        (tmp_path / "tests/hints").mkdir(parents=True)
+        (tmp_path / "tests/hints/91-one.toml").write_text(f'[[step]]\nhints = ["look around", "a map", "{hint}"]\n')
         (tmp_path / "solutions/91-one/loader.py").write_text(SOLUTION.format(given="0"))
         (tmp_path / "solutions/92-two/loader.py").write_text(f"def other():\n    {given or 'pass'}\n")
         (tmp_path / "docs").mkdir()

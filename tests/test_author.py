@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field, replace
 
 import pytest
+from conftest import HINTS
 
 from harness.authoring import pages, proving
 from harness.authoring import parts as author
@@ -21,7 +22,6 @@ teaches = []
 needs = []
 [[step]]
 title = "act"
-hints = ["a", "b", "c"]
 """
 LOADER = """\
 def act() -> int:
@@ -89,6 +89,7 @@ def lesson(tmp_path):
     """A lesson of one step, with one mutant and an oracle."""
     for name, text in {
         "lessons/91-small/lesson.toml": TOML,
+        "tests/hints/91-small.toml": HINTS,
         "lessons/91-small/test_small.py": "def test_act(loader): assert loader.act() == 23\n",
         "solutions/91-small/loader.py": LOADER,
         "tests/mutants/91-small.toml": MUTANT.format(find="23", killed_by="test_act"),
@@ -144,7 +145,8 @@ def test_a_step_is_proven_if_its_own_test_is_the_first_to_fail(found):
 
 def test_earlier_steps_stand_by_with_one_test_each(found, monkeypatch, lesson):
     toml = lesson.folder() / "lesson.toml"
-    toml.write_text(toml.read_text() + '[[step]]\ntitle = "act again"\nhints = ["a", "b", "c"]\n')
+    toml.write_text(toml.read_text() + '[[step]]\ntitle = "act again"\n')
+    lesson.hints.write_text(2 * HINTS)
     loader = lesson.folder("solutions") / "loader.py"
     loader.write_text(LOADER + LOADER.replace("act", "again").replace("TODO 1", "TODO 2"))
     names = {"first": 1, "second": 1, "third": 2, "fourth": 2, "fifth": None}
@@ -261,8 +263,7 @@ def test_a_lost_guest_is_a_failed_finding_and_the_rest_goes_on(found):
     [(passed, said_no, True, 1), (passed, passed, False, 1), (said_no, said_no, False, 0)],
 )
 def test_the_references_learners_test_catches_its_mutant(lesson, found, first, mutant, ok, runs):
-    path = lesson.folder() / "lesson.toml"
-    path.write_text(path.read_text() + 'mutant = "off-by-one"\n')
+    lesson.hints.write_text(HINTS + 'mutant = "off-by-one"\n')
     for tree in ("lessons", "solutions"):
         (lesson.folder(tree) / "test_mine.py").write_text("")
     lab = Lab(mutant=mutant(), mine=first())
@@ -272,8 +273,8 @@ def test_the_references_learners_test_catches_its_mutant(lesson, found, first, m
 
 def test_what_a_lesson_says_is_checked(lesson):
     (lesson.folder("solutions") / "loader.py").write_text(LOADER.replace("23", "bpf.ksym(name) + 23"))
-    toml = TOML.replace("[]", '["BPF.sym"]', 1).replace('"c"', '"return bpf.ksym(name) + 23"')
-    (lesson.folder() / "lesson.toml").write_text(toml)
+    (lesson.folder() / "lesson.toml").write_text(TOML.replace("[]", '["BPF.sym"]', 1))
+    lesson.hints.write_text(HINTS.replace('"c"', '"return bpf.ksym(name) + 23"'))
     found = {f.what: f for f in author.check_files(catalog.load(lesson.folder()))}
     assert "BPF.ksym (solutions/91-small/loader.py:4)" in beginning(found, "every BCC name").detail
     assert "BPF.sym" in beginning(found, "every taught name").detail

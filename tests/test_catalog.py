@@ -3,6 +3,8 @@
 import os
 
 import pytest
+from conftest import HINTS
+from test_commands import ROOT
 
 from harness.course import catalog, mutants, stubs
 from harness.course.catalog import Course
@@ -16,7 +18,6 @@ teaches = []
 needs = []
 [[step]]
 title = "act"
-hints = ["a", "b", "c"]
 """
 LOADER = "def act() -> int:\n    # TODO 1: act\n    return 23\n    # end of TODO 1\n"
 MUTANT = """\
@@ -38,6 +39,7 @@ def folder(tmp_path):
     """The folder of a lesson with a solution and a mutant, next to a secret."""
     for name, text in {
         "lessons/91-small/lesson.toml": TOML,
+        "tests/hints/91-small.toml": HINTS,
         "solutions/91-small/loader.py": LOADER,
         "tests/mutants/91-small.toml": MUTANT,
         "secret": "23",
@@ -71,8 +73,8 @@ def everything(folder):
 
 
 @pytest.mark.parametrize("make", [zero, fifo, empty_folder])
-@pytest.mark.parametrize("name", ["lessons/91-small/lesson.toml", "solutions/91-small/loader.py",
-                                  "tests/mutants/91-small.toml"])  # fmt: skip
+@pytest.mark.parametrize("name", ["lessons/91-small/lesson.toml", "tests/hints/91-small.toml",
+                                  "solutions/91-small/loader.py", "tests/mutants/91-small.toml"])  # fmt: skip
 def test_an_odd_file_of_a_lesson_is_named(folder, name, make):
     path = folder.parent.parent / name
     make(path)
@@ -97,14 +99,11 @@ def test_an_odd_file_of_the_learner_is_named(folder, make):
         ('topic = "small"', r'topic = "\u202e"', "'topic' holds"),
         ('topic = "small"', r'topic = "\u009b1m"', "'topic' holds"),
         ('title = "act"', r'title = "a\nb"', "step 1: 'title' holds"),
-        ('"a", "b"', r'"a", "\u0007"', "step 1: 'hints' holds"),
-        ('"a", "b"', '"a", 2', "step 1: 'hints' is not a list of strings"),
         ("teaches = []", 'teaches = "BPF"', "'teaches' is not a list of strings"),
         ("needs = []", "needs = [[]]", "'needs' is not a list of strings"),
         ("needs = []", "needs = []\ndemo = [1]", "'demo' is not a list of strings"),
         ("needs = []", "needs = []\nextra = 1", "unknown key 'extra' (known: demo"),
-        ('title = "act"', 'title = "act"\nextra = 1', "step 1: unknown key 'extra' (known: hints"),
-        ('title = "act"', 'title = "act"\nmutant = []', "step 1: 'mutant' is not a string"),
+        ('title = "act"', 'title = "act"\nextra = 1', "step 1: unknown key 'extra' (known: title"),
         ("[[step]]", "[step]", "'step' is not a list of tables"),
         ("needs = []", "needs = []\nstep = [1]", "Cannot"),
         (TOML[TOML.index("[[step]]") :], "step = []", "there is no step"),
@@ -120,6 +119,38 @@ def test_a_lesson_that_is_wrong_is_one_sentence(folder, was, now, said):
         catalog.load(folder)
     assert str(caught.value).startswith(f"{path}: ")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "'step' is missing"),
+        ('[[step]]\nhints = ["\\u0007"]\n', "step 1: 'hints' holds"),
+        ("[[step]]\nhints = [2]\n", "step 1: 'hints' is not a list of strings"),
+        (HINTS + "mutant = []\n", "step 1: 'mutant' is not a string"),
+        (HINTS + "extra = 1\n", "step 1: unknown key 'extra' (known: hints, mutant)"),
+        (2 * HINTS, "2 steps, expected 1 as in"),
+    ],
+)
+def test_hints_that_are_wrong_are_one_sentence(folder, text, said):
+    path = catalog.hints_of(folder)
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        catalog.load(folder)
+    assert str(caught.value).startswith(f"{path}:")
+    assert said in str(caught.value)
+
+
+def test_a_lesson_without_hints_has_none(folder):
+    catalog.hints_of(folder).unlink()
+    assert [step.hints for step in catalog.load(folder).steps] == [()]
+
+
+def test_no_lessons_folder_gives_its_hints_away():
+    for lesson in Course.load(ROOT):
+        texts = [path.read_text() for path in lesson.folder().iterdir() if path.is_file()]
+        told = [hint for step in lesson.steps for hint in (*step.hints, step.mutant or "")]
+        assert [one for one in told if one and any(one in text for text in texts)] == [], lesson.name
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from harness.pytest_side import collect, trees
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = Path(sys.executable).with_name("pytest")
 NEW = "lessons/91-new"
-TOML = 'title = "New"\ntopic = "new"\nteaches = []\nneeds = []\n[[step]]\ntitle = "act"\nhints = ["a", "b", "c"]\n'
+TOML = 'title = "New"\ntopic = "new"\nteaches = []\nneeds = []\n[[step]]\ntitle = "act"\n'
 DECORATORS = [
     "pytest.mark.x[f()]",
     "pytest.mark.x(f())",

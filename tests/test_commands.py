@@ -315,7 +315,7 @@ def test_verify_shows_the_first_open_step_and_exits_with_1(course):
 
 @pytest.mark.guest
 def test_the_doctor_finds_the_lab_fit_for_every_lesson():
-    seen = workbook("check", "--json")
+    seen = workbook("doctor", "--json")
     found = {finding["name"]: finding for finding in json.loads(seen.stdout)}
     assert seen.returncode == 0
     assert found["lesson 01"]["state"] == "ok"
@@ -379,3 +379,30 @@ def test_a_fault_of_the_workbook_is_no_verdict():
     assert done.returncode == 3
     assert "KeyError: 'an unforeseen case'" in done.stderr
     assert done.stderr.endswith("This is a fault of the workbook, not of your code.\n")
+
+
+def test_a_terminal_shows_how_long_work_has_taken():
+    screen = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with working(screen, "checking 08-combining") as say:
+        say("test 1 of 23")
+    assert "0:00:00" in screen.file.getvalue()
+
+
+@pytest.mark.parametrize(("every_s", "lines"), [(0.0, 3), (60.0, 0), (None, 0)])
+def test_a_log_has_a_line_of_long_work_now_and_then(every_s, lines):
+    screen = Console(file=io.StringIO(), width=200)
+    with working(screen, "judging", every_s) as say:
+        for number in range(3):
+            say(f"{number} of 3")
+    assert screen.file.getvalue().splitlines() == [f"judging: {number} of 3" for number in range(lines)]
+
+
+def test_a_log_has_a_line_when_work_takes_long(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("harness.screen.time.monotonic", lambda: now[0])
+    screen = Console(file=io.StringIO(), width=200)
+    with working(screen, "checking", 10) as say:
+        for second in range(0, 30, 4):
+            now[0] = second
+            say(f"at {second}")
+    assert screen.file.getvalue().splitlines() == ["checking: at 12", "checking: at 24"]

@@ -441,3 +441,9 @@ def test_a_file_named_workbook_is_a_sentence(tmp_path):
     (tmp_path / progress.FOLDER).touch()
     with pytest.raises(UsageError, match=r"your progress cannot be kept: .*\.workbook: File exists"):
         progress.folder(tmp_path)
+
+
+def test_a_check_is_announced_with_its_last_time(lesson):
+    assert progress.announced(lesson) == "checking 90-small"
+    progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00", 41.7)
+    assert progress.announced(lesson) == "checking 90-small (42 s last time)"

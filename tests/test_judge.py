@@ -1,5 +1,6 @@
 """The learner's own test is judged: on the reference, on the wrong answer of its step, on all the others."""
 
+import contextlib
 import io
 import json
 
@@ -23,9 +24,8 @@ teaches = []
 needs = []
 [[step]]
 title = "your own test: the number"
-hints = ["a", "b", "c"]
-mutant = "off-by-one"
 """
+HINTS = '[[step]]\nhints = ["a", "b", "c"]\nmutant = "off-by-one"\n'
 MUTANTS = """\
 [[mutant]]
 name = "off-by-one"
@@ -51,6 +51,7 @@ GOOD = "def test_mine(loader):\n    assert loader.act() == 23\n"
 def judge(course):
     """Judges the text of a test_mine.py in the small course."""
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     mutants = course.root / "tests/mutants/90-small.toml"
     mutants.parent.mkdir(parents=True)
@@ -72,11 +73,11 @@ def test_a_good_test_catches_its_mutant_and_lists_the_missed(judge):
     assert "score 1/2 wrong answers caught; one test need not catch them all" in seen.stdout
     assert "missed: takes a name's letters for equal" in seen.stdout
     parts = [line.removeprefix("judging 90-small: your test on ") for line in seen.stderr.splitlines()]
-    assert parts[-4:] == [
-        "the reference (1 of 2)",
-        "the reference (2 of 2)",
-        "wrong answer 1 of 2: counts one too few",
-        "wrong answer 2 of 2: takes a name's letters for equal",
+    assert [part.split(",")[0] for part in parts[-4:]] == [
+        "the reference solution (run 1 of 2)",
+        "the reference solution (run 2 of 2)",
+        "wrong answer 1 of 2",
+        "wrong answer 2 of 2",
     ]
 
 
@@ -87,12 +88,16 @@ def test_a_good_test_catches_its_mutant_and_lists_the_missed(judge):
         ("def test_mine(loader):\n    assert loader.act() > 20\n", "lets a wrong answer pass"),
         (
             "def test_mine(loader):\n    [23].index(loader.act())\n",
-            "it breaks, where its own assertion should fail: ValueError",
+            "on a wrong answer it raises an error instead of failing its assertion: ValueError",
         ),
         ("def test_mine(loader):\n    assert loader.act() == 22\n", "assert 23 == 22"),
         ("", "holds no test"),
+        (
+            "def test_mine(loader):\n    for _ in []:\n        assert loader.act() == 23\n",
+            "asserted nothing on the ref",
+        ),
     ],
-    ids=["weak", "breaks", "wrong", "empty"],
+    ids=["weak", "breaks", "wrong", "empty", "a loop over nothing"],
 )
 def test_a_test_that_misses_its_mutant_is_not_good_enough(judge, text, why):
     seen = judge(text, "--json")
@@ -103,6 +108,7 @@ def test_a_test_that_misses_its_mutant_is_not_good_enough(judge, text, why):
 
 def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     (course.root / "tests/mutants").mkdir(parents=True)
     (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
@@ -116,6 +122,7 @@ def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
 
 def test_a_test_that_times_out_on_a_wrong_answer_misses_it(course):
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     lesson = small(course)
     lesson.mutants.parent.mkdir(parents=True)
@@ -131,6 +138,7 @@ def test_a_test_that_times_out_on_a_wrong_answer_misses_it(course):
 
 def test_a_test_must_notice_that_nothing_is_reported(course, monkeypatch):
     course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     lesson = small(course)
     lesson.mutants.parent.mkdir(parents=True)
@@ -138,7 +146,7 @@ def test_a_test_must_notice_that_nothing_is_reported(course, monkeypatch):
     lesson.mutants.write_text(MUTANTS + nothing.replace("counts one too few", "reports nothing"))
 
     def run(lab, request):
-        """Of a test that asserts nothing about None."""
+        """A test that asserts nothing about None."""
         wrong = b"return 22" in request.files[lesson.folder("solutions") / "loader.py"]
         kind, exception = ("red", "AssertionError") if wrong else ("done", "")
         return outcome.Results(tests={"a": outcome.TestResult("a", None, Verdict(kind), exception)})
@@ -155,7 +163,7 @@ def test_an_unreadable_test_is_no_broken_one(course):
     assert judging._why_not(results, mutant) == "on a wrong answer it cannot be read: ImportError: act"
 
 
-@pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 of later steps"]), (9, ["far", "farther"])])
+@pytest.mark.parametrize(("reached", "told"), [(2, ["  missed: far", "1 for later steps"]), (9, ["far", "farther"])])
 def test_wrong_answers_of_later_steps_are_counted_not_listed(course, reached, told):
     course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\n@pytest.mark.x\ndef test_late(): pass\n")
     lesson = catalog.load(course.root / "lessons/90-small")
@@ -171,7 +179,8 @@ def test_wrong_answers_of_later_steps_are_counted_not_listed(course, reached, to
 def test_the_line_that_fails_on_the_reference_is_named_once(course):
     failed = outcome.TestResult("test_mine.py::test_mine", None, Verdict("red", "lessons/x/test_mine.py:7", "1 == 2"))
     found = judging._fails(outcome.Results(tests={"a": failed, "b": failed}))
-    assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", "1 == 2\nlessons/x/test_mine.py:7: 1 == 2")
+    said = "on the reference solution, your test fails: 1 == 2\nlessons/x/test_mine.py:7: 1 == 2"
+    assert (found.place, found.why_not) == ("lessons/x/test_mine.py:7", said)
 
 
 def test_a_lesson_without_an_own_test_is_wrong_usage(course):
@@ -222,3 +231,84 @@ def test_a_good_test_is_judged_once_for_each_content(course, judgements):
     ask(b"misses it")
     ask(b"misses it")
     assert judgements[4:] == [b"misses it", b"misses it"]
+
+
+def found_of(course, lab, mine=GOOD, **more):
+    """The judgement of a test_mine.py by what a lab says."""
+    course.write("lesson.toml", TOML)
+    course.write_hints(HINTS)
+    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
+    (course.root / "tests/mutants").mkdir(parents=True)
+    (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
+    lesson = small(course)
+    return judging.judge(lab, lesson, lesson.steps[0], mine.encode(), **more)
+
+
+MINE = "lessons/90-small/test_mine.py::test_mine"
+NO = Facts(exception="AssertionError", message="assert 22 == 23")
+
+
+def says(*facts, outcome="passed"):
+    """A lab in which test_mine runs once."""
+    return [Collected(tests=(MINE,)), *passed(MINE, outcome, facts=facts[0] if facts else Facts()), Exited(status=0)]
+
+
+def test_a_test_that_asserted_nothing_is_refused(course):
+    found = found_of(course, FakeLab(*says(Facts(asserted=()))))
+    assert (found.passes, found.catches) == (True, False)
+    assert found.why_not.startswith("test_mine asserted nothing on the reference solution")
+    assert found.place == "lessons/90-small/test_mine.py:1"
+
+
+def test_an_assertion_that_never_ran_on_the_reference_is_named(course):
+    mine = "def test_mine(loader):\n    assert loader.act()\n    for one in []:\n        assert one\n"
+    lab = FakeLab(*says(Facts(asserted=(2,))), later=says(NO, outcome="failed"))
+    found = found_of(course, lab, mine, runs=1)
+    assert (found.catches, found.never_ran) == (True, (4,))
+
+
+def test_a_test_that_asserts_on_the_reference_may_be_good(course):
+    lab = FakeLab(*says(Facts(asserted=(2,))), later=says(NO, outcome="failed"))
+    found = found_of(course, lab, runs=1)
+    assert (found.passes, found.catches, found.never_ran) == (True, True, ())
+
+
+def test_a_failure_on_the_reference_says_on_which_program_it_ran(course):
+    found = found_of(course, FakeLab(*says(NO, outcome="failed")))
+    assert found.why_not == "on the reference solution, your test fails: assert 22 == 23"
+
+
+def test_progress_counts_wrong_answers_and_names_none(course, monkeypatch):
+    monkeypatch.setattr(judging, "SharedLab", contextlib.nullcontext)
+    said = []
+    lab = FakeLab(*says(Facts(asserted=(2,))), later=says(NO, outcome="failed"))
+    found_of(course, lab, runs=1, score=True, say=said.append)
+    assert [text.split(",")[0] for text in said] == [
+        "your test on the reference solution (run 1 of 1)",
+        "your test on wrong answer 1 of 2",
+        "your test on wrong answer 2 of 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("done", "left", "seconds", "text"),
+    [(0, 5, 0, ""), (2, 3, 20, ", about 30 s left"), (1, 9, 40, ", about 6 min left"), (3, 0, 9, "")],
+)
+def test_a_wait_says_how_long_it_takes(done, left, seconds, text):
+    assert judging.wait(done, left, seconds) == text
+
+
+def test_a_test_that_asserted_nothing_has_no_tick(course):
+    lesson = small(course)
+    console = Console(file=io.StringIO(), width=100)
+    judging.show(lesson, lesson.steps[0], judging.Judgement(True, False, "why", asserts=False), console, 2)
+    assert [line.split()[0] for line in console.file.getvalue().splitlines()[1:3]] == ["✘", "why"]
+
+
+def test_json_names_no_wrong_answer_of_a_later_step(course):
+    course.write("test_small.py", "import pytest\n@pytest.mark.step(4)\ndef test_late(): pass\n")
+    lesson = small(course)
+    far = Mutant("m", (), "far", "test_no_step")
+    found = judging.Judgement(True, True, "", (), (far, Mutant("n", (), "farther", "test_late")))
+    (step,) = judging.as_data(lesson, [lesson.steps[0]], [found], 2)
+    assert (step["missed"], step["missed_later"]) == ({"m": "far"}, 1)

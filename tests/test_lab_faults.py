@@ -66,7 +66,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(programs, tmp_path, word
     seen = build(programs, tmp_path / "cache")
     assert seen.returncode == 3
     assert words in seen.stderr
-    assert "next: make check" in seen.stderr
+    assert "next: make doctor" in seen.stderr
     assert "Traceback" not in seen.stderr
     assert [path.name for path in (tmp_path / "cache/ebpf-workbook").iterdir()] == ["build.lock"]
 
@@ -119,7 +119,7 @@ def test_a_cache_that_cannot_be_made_is_named(programs):
     seen = build(programs, "/dev/null")
     assert seen.returncode == 3
     assert "the lab cannot be written: Not a directory: /dev/null/ebpf-workbook" in seen.stderr
-    assert "next: make check" in seen.stderr
+    assert "next: make doctor" in seen.stderr
     assert "Traceback" not in seen.stderr
 
 
@@ -144,7 +144,7 @@ def test_no_room_for_the_saved_guest_is_a_sentence(tmp_path, monkeypatch):
             saved._build(whole.disk, choice, tmp_path, print)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert failed.value.remedy == "make check"
+    assert failed.value.remedy == "make doctor"
     assert not (tmp_path / "facts.json").exists()
 
 

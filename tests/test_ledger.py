@@ -74,6 +74,7 @@ def kept(proof, seed=1):
         ("lessons/91-small/test_small.py", set()),
         ("solutions/91-small/loader.py", set()),
         ("lessons/91-small/lesson.toml", set()),
+        ("tests/hints/91-small.toml", set()),
         ("lessons/91-small/race.c", set()),
         ("tests/oracles/91-small.py", {"mutant wrong"}),
         ("docs/91-small.md", {"mutant wrong", "oracle"}),

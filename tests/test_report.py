@@ -23,10 +23,8 @@ teaches = ['''{evil}''']
 needs = []
 [[step]]
 title = '''{evil}'''
-hints = ["a", "b", "c"]
 [[step]]
 title = "second"
-hints = ["a", "b", "c"]
 """
 
 

@@ -386,3 +386,9 @@ def test_a_warning_is_of_the_learners_files_alone(course, lesson):
     course.write("loader.py", WARNS)
     results = outcome.run(AgentLab(), of_lesson(lesson, "lessons", tests=(lesson.tests,)))
     assert {warned.text for warned in results.warnings} == {"the learner's"}
+
+
+def test_progress_counts_the_tests(lesson):
+    said = []
+    outcome.run(FakeLab(*whole(asked := of_lesson(lesson, "lessons", tests=(lesson.tests,)))), asked, said.append)
+    assert said == ["test 1 of 2: test_one", "test 2 of 2: test_two"]

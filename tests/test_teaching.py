@@ -7,7 +7,7 @@ import pytest
 from harness.authoring import teaching
 from harness.course.catalog import Course
 
-TOML = 'title = "x"\ntopic = "x"\nteaches = {teaches}\nneeds = []\n[[step]]\ntitle = "x"\nhints = []\n'
+TOML = 'title = "x"\ntopic = "x"\nteaches = {teaches}\nneeds = []\n[[step]]\ntitle = "x"\n'
 LOADER = """\
 from bcc import BPF
 bpf = BPF(src_file="x.bpf.c")

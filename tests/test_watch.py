@@ -233,7 +233,7 @@ def test_two(loader):
     assert loader.two() == 46
 """
 NEXT_TEST = "import pytest\n@pytest.mark.step(1)\ndef test_three(loader):\n    assert loader.three() == 69\n"
-NEXT = 'title = "Next"\ntopic = "next"\nteaches = []\nneeds = []\n[[step]]\ntitle = "go on"\nhints = ["a", "b", "c"]\n'
+NEXT = 'title = "Next"\ntopic = "next"\nteaches = []\nneeds = []\n[[step]]\ntitle = "go on"\n'
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """What a proof depends on, as a digest: decided here alone. Rather too much than too little.
 
-Of the lesson: lesson.toml, its tests, each file beside them that is not the learner's, the solution; for a mutant also
-its entry, for an oracle all of tests/oracles that can travel, for a page its examples and all of the harness, since all
-of it prints. Of the harness: what runs in the guest, with the locked
-pytest, and the host's rooms that can change a verdict. Left out: words alone (explain's rules.toml, pages, the command
-line), and the learner's own files, which no proof reads.
+Of the lesson: lesson.toml, its hints, its tests, each file beside them that is not the learner's, the solution; for a
+mutant also its entry, for an oracle all of tests/oracles that can travel, for a page its examples and all of
+the harness, which prints. Of the harness: what runs in the guest, with the locked pytest, and the host's rooms that can change a
+verdict. Left out: words alone (explain's rules, pages, the command line), and the learner's own files, which no proof
+reads.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def of_lesson(lesson: Lesson) -> str:
         if path.suffix in SOURCES and path.name not in lesson.edited and path.is_file() and not path.is_symlink()
     ]
     solution = [lesson.folder("solutions") / name for name in lesson.edited]
-    paths = [lesson.folder() / "lesson.toml", *beside, *solution]
+    hints = [lesson.hints] if files.exists(lesson.hints) else []  # they name the mutant of the learner's test
+    paths = [lesson.folder() / "lesson.toml", *hints, *beside, *solution]
     return _digest({str(path.relative_to(lesson.root)): files.read(path) for path in paths}, [of_harness()])
 
 

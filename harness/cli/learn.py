@@ -126,15 +126,14 @@ def diff(
 def compare(lesson: LessonName, seed: Seed = None, as_json: Json = False) -> None:
     """Compare your program's cost with the reference's.
 
-    Both run under the same tests: verdicts, instructions, stack, memory, time, lost events. It shows numbers, no code,
-    so it spoils nothing. `events` are the program's runs in all tests; times in the lab are those of its emulated CPU:
-    compare them with each other only. Exits 1 while a step is not done.
+    Both run under the same tests: verdicts, instructions, stack, memory, runs, lost events. It shows numbers, no code,
+    so it spoils nothing. It shows no time: under emulation that varies too much. Exits 1 while a step is not done.
     """
     from harness.learner import compare as comparing
     from harness.screen import working
 
     chosen, used = pick(lesson), a_seed(seed)
-    with closing(opened("vm")) as where, working(err(), f"comparing {chosen.name}", log=True) as say:
+    with closing(opened("vm")) as where, working(err(), f"comparing {chosen.name}", 0) as say:
         mine, reference = comparing.compare(where, chosen, used, say)
     if as_json:
         sides = {"yours": comparing.data(mine), "reference": comparing.data(reference)}
@@ -186,8 +185,8 @@ def watch(
         watching.watch(where, found, pick(lesson) if lesson else None, out())
 
 
-@app.command()
-def check(as_json: Json = False) -> None:
+@app.command("doctor")
+def examine(as_json: Json = False) -> None:
     """Check that this machine can run the lessons.
 
     It looks here and in the lab, and names the command that fixes what is missing. Exits 3 if something is.
@@ -221,11 +220,13 @@ def verify(
     With its file and line, and the command to type next. Exits 0 if the lesson is done, 1 if not yet, 3 if the lab
     failed.
     """
+    from harness.learner import progress
     from harness.learner import verify as verifying
-    from harness.screen import working
+    from harness.screen import LONG_S, working
 
     chosen, used = pick(lesson), a_seed(seed)
-    with closing(opened(lab)) as where, working(err(), f"checking {chosen.name}") as say:
+    what = progress.announced(chosen) if tree == "lessons" else f"checking {chosen.name}"
+    with closing(opened(lab)) as where, working(err(), what, LONG_S) as say:
         view = verifying.verify(where, chosen, tree, say, used)
     if tree == "lessons":
         view.remember()
@@ -234,8 +235,6 @@ def verify(
         show_json({"lesson": chosen.name, "tree": tree, "seed": used, "exit": view.exit_code, "steps": steps})
     else:
         verifying.show(view, out(), tree)
-        if view.exit_code:
-            show(f"seed {used}", style="dim")
     raise typer.Exit(view.exit_code)
 
 
@@ -254,15 +253,15 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
     if not steps:
         raise UsageError(f"lesson {chosen.number} has no test of your own", remedy=f"make lesson-{chosen.number}")
     mine = judging.own_test(chosen, tree)
-    with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", log=True) as say:
+    with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", 0) as say:
         found = [judging.judge(where, chosen, step, mine, score=True, say=say) for step in steps]
+    standing = progress.standing(chosen)
+    reached = len(chosen.steps) if tree == "solutions" or standing.was_done else standing.steps_done + 1
     if as_json:
-        show_json({"lesson": chosen.name, "tree": tree, "steps": judging.as_data(steps, found)})
+        show_json({"lesson": chosen.name, "tree": tree, "steps": judging.as_data(chosen, steps, found, reached)})
     else:
-        standing = progress.standing(chosen)
-        everything = tree == "solutions" or standing.was_done
         for step, one in zip(steps, found, strict=True):
-            judging.show(chosen, step, one, out(), len(chosen.steps) if everything else standing.steps_done + 1)
+            judging.show(chosen, step, one, out(), reached)
     raise typer.Exit(0 if all(one.catches for one in found) else 1)
 
 

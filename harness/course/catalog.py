@@ -13,7 +13,8 @@ from harness.errors import UsageError
 
 FOLDER = re.compile(r"([0-9]{2})-([a-z0-9-]+)")
 KEYS = {"title", "topic", "teaches", "needs", "demo", "step"}
-STEP_KEYS = {"title", "hints", "mutant"}
+STEP_KEYS = {"title"}
+HINT_KEYS = {"hints", "mutant"}
 EDITED = ("loader.py", "{stem}.bpf.c", "test_mine.py")
 
 
@@ -80,6 +81,11 @@ class Lesson:
     @property
     def mutants(self) -> Path:
         return self.root / "tests" / "mutants" / f"{self.name}.toml"
+
+    @property
+    def hints(self) -> Path:
+        """Hints and mutants of the steps: not beside what the learner reads, which they would give away."""
+        return hints_of(self.folder())
 
     @property
     def oracle(self) -> Path:
@@ -154,9 +160,7 @@ def load(folder: Path) -> Lesson:
     if match is None:
         raise UsageError(f"{folder}: a lesson's folder is named NN-slug")
     table = Table.load(folder / "lesson.toml", KEYS)
-    steps = tuple(_step(number, entry) for number, entry in enumerate(table.tables("step", STEP_KEYS), 1))
-    if not steps:
-        raise table.wrong("there is no step")
+    steps = _steps(table, hints_of(folder))
     return Lesson(
         root=folder.parent.parent,
         number=match[1],
@@ -170,6 +174,23 @@ def load(folder: Path) -> Lesson:
     )
 
 
-def _step(number: int, table: Table) -> Step:
-    mutant = table.line("mutant") if table.has("mutant") else None
-    return Step(number, table.line("title"), table.lines("hints"), mutant)
+def hints_of(folder: Path) -> Path:
+    """The file with the hints of the lesson in `folder`."""
+    return folder.parent.parent / "tests" / "hints" / f"{folder.name}.toml"
+
+
+def _steps(table: Table, path: Path) -> tuple[Step, ...]:
+    """The steps of a lesson.toml, with what `path`, where it is there, says of each."""
+    titles = [one.line("title") for one in table.tables("step", STEP_KEYS)]
+    if not titles:
+        raise table.wrong("there is no step")
+    if not files.exists(path):
+        return tuple(Step(number, title, ()) for number, title in enumerate(titles, 1))
+    hints = Table.load(path, {"step"})
+    more = hints.tables("step", HINT_KEYS)
+    if len(more) != len(titles):
+        raise hints.wrong(f"{len(more)} steps, expected {len(titles)} as in {table.path}")
+    return tuple(
+        Step(number, title, one.lines("hints"), one.line("mutant") if one.has("mutant") else None)
+        for number, (title, one) in enumerate(zip(titles, more, strict=True), 1)
+    )

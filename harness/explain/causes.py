@@ -16,7 +16,8 @@ PROBES = (2, 5, 7, 17, 26, 29)
 """Program types that run at a probe: kprobe, tracepoint, perf event, raw tracepoint, tracing, LSM."""
 PERF_EVENT = 7
 PROG_ARRAY, PERF_OUTPUT, RING = 3, 4, 27
-KEYED, ARRAYS = (1, 5, 9, 10, 11), (2, 6)
+KEYED, ARRAYS, QUEUES = (1, 5, 9, 10, 11), (2, 6), (22, 23)
+"""Queues are stacks too; how full one is only its reader learns."""
 KEYS_TOLD = 4
 QUIET = 2
 """Different lines that a script may print and still have shown nothing: a heading, a zero."""
@@ -219,12 +220,14 @@ def _outputs(facts: Activity, program: Program) -> list[Map]:
     mine = [one for one in facts.maps if one.id in program.maps]
     buffers = [one for one in mine if one.type in (PERF_OUTPUT, RING)]
     filled = {one.map for one in facts.asked if one.written}
-    return buffers or [one for one in mine if one.type in KEYED + ARRAYS and one.id not in filled]
+    return buffers or [one for one in mine if one.type in KEYED + ARRAYS + QUEUES and one.id not in filled]
 
 
 def _written(facts: Activity, one: Map) -> bool:
     if one.type == PERF_OUTPUT:
         return bool(facts.buffers.written)
+    if one.type in QUEUES:
+        return True
     return bool(one.written if one.type == RING else one.entries)
 
 

@@ -45,7 +45,7 @@ def find() -> Qemu:
     printed = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()
     match = re.search(r"version (\d+)\.(\d+)\S*.*", printed[0] if printed else "")
     if match is None:
-        raise SetupError(f"{path} --version printed nothing that looks like QEMU", remedy="make check")
+        raise SetupError(f"{path} --version printed nothing that looks like QEMU", remedy="make doctor")
     if (int(match[1]), int(match[2])) < MINIMUM:
         raise SetupError(
             f"QEMU {match[1]}.{match[2]} cannot save a guest that works; {MINIMUM[0]}.{MINIMUM[1]} or newer is needed",

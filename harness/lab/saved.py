@@ -88,7 +88,7 @@ def ensure(say: Callable[[str], None], recipe: Recipe = DEFAULT) -> SavedGuest:
             _ensure_locked(recipe, say)
     except OSError as error:
         what = f"{error.strerror or error}: {error.filename or cache.root()}"
-        raise LabError(f"the lab cannot be written: {what}", remedy="make check") from error
+        raise LabError(f"the lab cannot be written: {what}", remedy="make doctor") from error
     built = find(recipe)
     if built is None:
         raise LabError("the saved guest vanished while it was being built", remedy="make lab")
@@ -122,7 +122,7 @@ def _build(image: Disk, choice: accelerator.Choice, work: Path, say: Callable[[s
         try:
             asyncio.run(_save(machine.monitor, work / "state"))
         except (QMPError, EOFError, TimeoutError) as error:
-            raise GuestLost(f"QEMU could not save the guest: {error!r}", remedy="make check") from error
+            raise GuestLost(f"QEMU could not save the guest: {error!r}", remedy="make doctor") from error
     facts = Facts(
         kernel=ready.kernel,
         accelerator=choice.name,
@@ -153,7 +153,7 @@ async def _save(monitor: socket.socket, target: Path) -> None:
                     return
                 if state["status"] in ("failed", "cancelled"):
                     why = state.get("error-desc", state["status"])
-                    raise LabError(f"QEMU could not save the guest: {why}", remedy="make check")
+                    raise LabError(f"QEMU could not save the guest: {why}", remedy="make doctor")
                 await asyncio.sleep(0.05)
     finally:
         await client.disconnect()

@@ -1,4 +1,4 @@
-"""The learner's code and the reference under the same tests: verdicts, and what the kernel says that each costs."""
+"""The learner's code and the reference under the same tests: verdicts, and what each costs the kernel."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from harness.run.request import of_lesson
 INSTRUCTION = 8
 """Bytes (struct bpf_insn)."""
 ROWS = (
-    ("xlated", "instructions, rewritten by the verifier"),
-    ("jited", "machine code (bytes)"),
-    ("verified", "instructions the verifier walked"),
-    ("stack", "stack (bytes)"),
-    ("map_bytes", "map memory (bytes)"),
-    ("events", "events"),
-    ("ns", "time for each event (ns; no two runs agree)"),
+    ("xlated", "instructions", "the program as the kernel holds it, after the verifier rewrote it"),
+    ("jited", "machine code (bytes)", "what the CPU runs, made from those instructions"),
+    ("verified", "instructions walked", "by the verifier, on all paths together; it gives up at a million"),
+    ("stack", "stack (bytes)", "local variables; 512 bytes is the limit"),
+    ("map_bytes", "map memory (bytes)", "kernel memory of all the maps that the program uses"),
+    ("events", "runs", "how often it ran in all tests; what else the guest does counts too"),
 )
+"""Field, title, what it means. No time: under emulation two runs of one program differ more than two programs."""
+LOST = ("lost", "events lost", "they found no room in a perf buffer; some tests fill one on purpose")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,7 @@ class Cost:
     map_bytes: int
     """Memory of the maps that it uses."""
     events: int
-    run_ns: int
-
-    @property
-    def ns(self) -> float | None:
-        """Nanoseconds for each event; None where there was none."""
-        return self.run_ns / self.events if self.events else None
+    """Runs in all tests."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def compare(lab: Lab, lesson: Lesson, seed: int, say: Callable[[str], None]) -> 
     """The learner's side and the reference's, each in a fresh guest; LabError where the lab cannot."""
 
     def run(tree: str) -> Side:
-        say("your code" if tree == "lessons" else "the reference")
+        say("your code (1 of 2)" if tree == "lessons" else "the reference (2 of 2)")
         results = outcome.run(lab, of_lesson(lesson, tree, tests=(lesson.tests,), seed=seed, measure=True))
         for test in results.tests.values():
             if test.verdict.kind == "lab":
@@ -96,7 +92,6 @@ def costs(measured: Iterable[Measured]) -> list[Cost]:
                 stack=program.stack,
                 map_bytes=sum(sizes.get(number, 0) for number in program.maps),
                 events=program.runs,
-                run_ns=program.run_ns,
             )
     merged: dict[str, Cost] = {}
     for cost in last.values():
@@ -109,7 +104,7 @@ def _both(one: Cost, other: Cost) -> Cost:
         name: max(getattr(one, name) or 0, getattr(other, name) or 0)
         for name in ("xlated", "jited", "verified", "stack", "map_bytes")
     }
-    return replace(one, events=one.events + other.events, run_ns=one.run_ns + other.run_ns, **largest)
+    return replace(one, events=one.events + other.events, **largest)
 
 
 def show(lesson: Lesson, mine: Side, reference: Side, console: Console) -> None:
@@ -124,11 +119,17 @@ def show(lesson: Lesson, mine: Side, reference: Side, console: Console) -> None:
         table.add_row("")
         table.add_row(Text(name, style="bold"))
         found = [next((cost for cost in side.costs if cost.name == name), None) for side in (mine, reference)]
-        for field, title in ROWS:
+        for field, title, _ in ROWS:
             table.add_row(f"  {title}", *(_number(getattr(cost, field) if cost else None) for cost in found))
     table.add_row("")
-    table.add_row("events lost", _number(mine.lost), _number(reference.lost))
+    table.add_row(LOST[1], _number(mine.lost), _number(reference.lost))
     console.print(table)
+    console.print()
+    for _, title, meaning in (*ROWS, LOST):
+        console.print(Text(f"  {title}: {meaning}", style="dim"))
+    if out := [str(step.number) for step in lesson.steps if step.mutant]:
+        steps = f"step{'s' if len(out) > 1 else ''} {' and '.join(out)}"
+        console.print(Text(f"left out: {steps}, your test: workbook judge {lesson.number}"))
     if mine.unreadable:
         console.print(Text(mine.unreadable))
 
@@ -162,7 +163,7 @@ def data(side: Side) -> dict[str, Any]:
             {"number": one.step.number, "verdict": one.verdict.kind, "passed": one.passed, "total": one.total}
             for one in side.steps
         ],
-        "programs": [asdict(cost) | {"ns": cost.ns} for cost in side.costs],
+        "programs": [asdict(cost) for cost in side.costs],
         "lost": side.lost,
         "unreadable": side.unreadable,
     }

@@ -131,7 +131,7 @@ def _run(
     deadline = Deadline(FILE_DEADLINE_S + seconds)
     for message in guest.channel.messages(deadline):
         if isinstance(message, Exited):
-            raise GuestLost("what watches it ended", console=visible(complaint.decode(errors="replace")))
+            raise GuestLost("the process that watches it exited", console=visible(complaint.decode(errors="replace")))
         if isinstance(message, Output) and message.stream == "stderr":
             complaint = (complaint + message.data)[-4000:]
         elif isinstance(message, Output):
@@ -153,9 +153,9 @@ def _evidence(row: bytes, program: Path, texts: dict[Path, str]) -> Evidence:
     try:
         found = read_gathered(row)
     except WireError as error:
-        raise GuestLost(f"the lab sent what cannot be read: {error}") from error
+        raise GuestLost(f"the lab sent an invalid message: {error}") from error
     if isinstance(found, InternalError):
         raise HarnessFault(found.text)
     if found.file != str(program):
-        raise GuestLost("the lab spoke of another program than it was asked about")
+        raise GuestLost("the lab reported on another program than the one requested")
     return of_gathered(found, texts)

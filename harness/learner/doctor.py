@@ -1,4 +1,4 @@
-"""The doctor: every thing that a lesson needs, here and in the lab: its state, why, the command that mends it."""
+"""The doctor: every thing that a lesson needs, here and in the lab: its state, why, the command that fixes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROGRAMS = {
     "depmod": "indexes the guest's kernel modules",
     "xz": "unpacks a kernel module",
     "setpriv": "ends QEMU with the workbook",
-    "git": "tells your edits from the course's files",
+    "git": "separates your edits from the course's files",
 }
 CACHE_MIB = 3072
 """Room while the lab is being built; finished it takes about 1.1 GiB."""

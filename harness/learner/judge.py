@@ -1,8 +1,11 @@
-"""Is the learner's own test any good: it must pass on the reference, twice, and catch the mutant of its step."""
+"""Judges the learner's test: it must assert something and pass on the reference, twice, and catch its step's mutant."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +14,20 @@ from rich.console import Console
 from rich.text import Text
 
 import harness
-from harness.course import files, mutants
+from harness.course import files, mutants, specification
 from harness.course.catalog import Lesson, Step
 from harness.course.mutants import Mutant
 from harness.errors import LabError, UsageError
 from harness.lab.guest import Lab
 from harness.lab.shared import SharedLab
 from harness.learner import progress
-from harness.protocol.names import LEARNERS_TEST
+from harness.protocol.names import LEARNERS_TEST, function_of
 from harness.run import outcome, payload
 from harness.run.request import of_lesson
 
 REFERENCE_RUNS = 2
+ASKED = ("-o", "enable_assertion_pass_hook=true")
+"""The guest's pytest notes each assertion that holds."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,11 @@ class Judgement:
     caught: tuple[Mutant, ...] = ()
     missed: tuple[Mutant, ...] = ()
     place: str = ""
-    """file:line of where it fails on the reference."""
+    """file:line of where it fails on the reference, or of the test that asserted nothing there."""
+    asserts: bool = True
+    """At least one assertion ran on the reference, in each test."""
+    never_ran: tuple[int, ...] = ()
+    """Lines of assertions that never ran on the reference."""
 
     @property
     def score(self) -> str:
@@ -68,13 +77,14 @@ def judge(
 ) -> Judgement:
     """Judge the text of a test_mine.py for `step`; with `score` against the lesson's other mutants too.
 
-    `runs` on the reference are due: the author's check has seen one already. What decides has a guest of its own each
+    `runs` on the reference are due: the author's check has seen one already. What decides has a separate guest each
     time; the others, which only count, follow one another in one.
     """
     path = lesson.folder() / LEARNERS_TEST
 
-    def run(lab: Lab, replaced: dict[Path, bytes]) -> outcome.Results:
-        results = outcome.run(lab, of_lesson(lesson, "solutions", tests=(path,), replaced=replaced | {path: mine}))
+    def run(lab: Lab, replaced: dict[Path, bytes], options: tuple[str, ...] = ()) -> outcome.Results:
+        asked = of_lesson(lesson, "solutions", tests=(path,), replaced=replaced | {path: mine}, options=options)
+        results = outcome.run(lab, asked)
         for test in results.tests.values():
             if test.verdict.kind == "lab":
                 raise LabError(str(test.verdict))
@@ -84,24 +94,68 @@ def judge(
     decisive = mutants.decisive(known, step)
     if not any(mutant.name == step.mutant for mutant in decisive):
         raise UsageError(f"{lesson.mutants}: there is no mutant {step.mutant!r}, which step {step.number} names")
+    tried = decisive + [mutant for mutant in known if score and mutant not in decisive]
+    begin, total, done, ran = time.monotonic(), runs + len(tried), 0, set[int]()
+
+    def tell(what: str) -> None:
+        say(f"your test on {what}{wait(done, total - done, time.monotonic() - begin)}")
+
     for number in range(1, runs + 1):
-        say(f"your test on the reference ({number} of {runs})")
-        results = run(lab, {})
+        tell(f"the reference solution (run {number} of {runs})")
+        results = run(lab, {}, ASKED)
         if not results.green:
             return _fails(results)
+        if (idle := _asserted_nothing(results)) is not None:
+            return _cannot_fail(idle, mine, path.relative_to(lesson.root))
+        ran |= {line for test in results.tests.values() for line in test.asserted or ()}
+        done += 1
     caught: list[Mutant] = []
     missed: list[Mutant] = []
     why_not = ""
-    tried = decisive + [mutant for mutant in known if score and mutant not in decisive]
     with SharedLab(lab) as shared:
         for number, mutant in enumerate(tried):
-            say(f"your test on wrong answer {number + 1} of {len(tried)}: {mutant.misconception}")
+            tell(f"wrong answer {number + 1} of {len(tried)}")
             results = run(shared if number else lab, mutants.apply(mutant, lesson))
             failed_itself = any(t.failed_by_assertion and not t.timed_out for t in results.tests.values())
             (caught if failed_itself else missed).append(mutant)
             if mutant in decisive and not failed_itself:
                 why_not = why_not or _why_not(results, mutant)
-    return Judgement(True, not why_not, why_not, tuple(caught), tuple(missed))
+            done += 1
+    never = tuple(sorted({node.lineno for node in _assertions(mine)} - ran))
+    return Judgement(True, not why_not, why_not, tuple(caught), tuple(missed), never_ran=never)
+
+
+def wait(done: int, left: int, seconds: float) -> str:
+    """About how long `left` runs take, where `done` took `seconds`; empty where that is not known."""
+    due = seconds / done * left if done else 0
+    if not due:
+        return ""
+    return f", about {math.ceil(due / 10) * 10} s left" if due < 90 else f", about {round(due / 60)} min left"
+
+
+def _assertions(mine: bytes) -> list[ast.Assert]:
+    tree = specification.parse(mine)
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Assert)] if tree else []
+
+
+def _asserted_nothing(results: outcome.Results) -> str | None:
+    """The first test function in none of whose cases an assertion ran; None where that was not reported."""
+    held: dict[str, set[int]] = {}
+    for test in results.tests.values():
+        if test.asserted is not None:
+            held.setdefault(function_of(test.name), set()).update(test.asserted)
+    return next((name for name, lines in held.items() if not lines), None)
+
+
+def _cannot_fail(name: str, mine: bytes, file: Path) -> Judgement:
+    """What is said of a test that asserted nothing."""
+    found = (one for one in specification.functions(mine) if one.name == name)
+    line = next((f":{one.line}" for one in found), "")
+    words = (
+        f"{name} asserted nothing on the reference solution: no assertion in it ran.\n"
+        "One under an `if`, or in a loop over nothing, checks nothing: assert first that there is something to check."
+    )
+    return Judgement(True, False, words, place=f"{file}{line}", asserts=False)
 
 
 def _fails(results: outcome.Results) -> Judgement:
@@ -109,7 +163,7 @@ def _fails(results: outcome.Results) -> Judgement:
     failed = [test.verdict for test in results.tests.values() if not test.done]
     if results.unreadable or not failed:
         return Judgement(False, False, results.unreadable or "test_mine.py holds no test")
-    words = "\n".join([failed[0].text, *map(str, failed[1:])])
+    words = "\n".join([f"on the reference solution, your test fails: {failed[0].text}", *map(str, failed[1:])])
     return Judgement(False, False, words, place=failed[0].place)
 
 
@@ -119,8 +173,15 @@ def _why_not(results: outcome.Results, named: Mutant) -> str:
         return f"on a wrong answer it cannot be read: {results.unreadable}"
     broken = next((test for test in results.tests.values() if not test.done), None)
     if broken:
-        return f"on a wrong answer it breaks, where its own assertion should fail: {broken.exception}, {broken.verdict}"
+        return f"on a wrong answer it raises an error instead of failing its assertion: {_raised(broken)}"
     return f"it lets a wrong answer pass: {named.misconception}"
+
+
+def _raised(test: outcome.TestResult) -> str:
+    """What a test raised, with its class once."""
+    text, place = test.verdict.text, test.verdict.place
+    words = text if text.startswith(test.exception) else f"{test.exception}: {text}"
+    return f"{words} ({place})" if place else words
 
 
 def once(
@@ -152,23 +213,25 @@ def _content(lesson: Lesson, step: Step, mine: bytes) -> str:
 def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached: int) -> None:
     """Print what the test did on the reference and on the wrong answers, and the next command.
 
-    Wrong answers to steps behind `reached`, the one that the learner works on, are only counted.
+    Wrong answers to steps after `reached`, the one that the learner works on, are only counted.
     """
 
     def line(ok: bool, text: str) -> None:
         console.print(Text(f"  {'✔' if ok else '✘'} {text}", style="green" if ok else "red"))
 
     console.print(Text(f"Lesson {lesson.number} · step {step.number} · {step.title}", style="bold"))
-    line(found.passes, f"passes on the reference, {REFERENCE_RUNS} times" if found.passes else "fails on the reference")
-    if found.passes:
+    passes = f"passes on the reference, {REFERENCE_RUNS} times" if found.passes else "fails on the reference"
+    line(found.passes and found.asserts, passes if found.asserts else "asserts nothing on the reference")
+    if found.passes and found.asserts:
         line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
         console.print(Text(f"  score {found.score} wrong answers caught; one test need not catch them all"))
-    last, steps = max(reached, step.number + 1), mutants.steps_of_tests(lesson)
-    near = [mutant for mutant in found.missed if steps.get(mutant.killed_by, 0) <= last]
+    near = _due(lesson, step, found, reached)
     for mutant in near:
         console.print(Text(f"    missed: {mutant.misconception}"))
     if left := len(found.missed) - len(near):
-        console.print(Text(f"    missed: {left} of later steps, named once you are there"))
+        console.print(Text(f"    missed: {left} for later steps, listed when you reach them"))
+    for number in found.never_ran:
+        console.print(Text(f"    {LEARNERS_TEST}:{number}: this assertion never ran on the reference", style="yellow"))
     if not found.catches:
         said = ": ".join(filter(None, [found.place, found.why_not]))
         console.print(Text("    " + said.replace("\n", "\n    ")))
@@ -177,18 +240,28 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached
         console.print(Text(f"next: make lesson-{lesson.number}"))
 
 
-def as_data(steps: list[Step], found: list[Judgement]) -> list[dict[str, object]]:
+def _due(lesson: Lesson, step: Step, found: Judgement, reached: int) -> list[Mutant]:
+    """The missed wrong answers to steps up to `reached`, the one that the learner works on."""
+    last, steps = max(reached, step.number + 1), mutants.steps_of_tests(lesson)
+    return [mutant for mutant in found.missed if steps.get(mutant.killed_by, 0) <= last]
+
+
+def as_data(lesson: Lesson, steps: list[Step], found: list[Judgement], reached: int) -> list[dict[str, object]]:
     """The judgements, as JSON has them."""
+    near = [_due(lesson, step, one, reached) for step, one in zip(steps, found, strict=True)]
     return [
         {
             "number": step.number,
             "mutant": step.mutant,
             "passes": one.passes,
             "catches": one.catches,
+            "asserts": one.asserts,
+            "never_ran": list(one.never_ran),
             "why_not": one.why_not,
             "score": one.score,
             "caught": [mutant.name for mutant in one.caught],
-            "missed": {mutant.name: mutant.misconception for mutant in one.missed},
+            "missed": {mutant.name: mutant.misconception for mutant in due},
+            "missed_later": len(one.missed) - len(due),
         }
-        for step, one in zip(steps, found, strict=True)
+        for step, one, due in zip(steps, found, near, strict=True)
     ]

@@ -40,6 +40,8 @@ class Standing:
     """When it was checked first; empty where an older version did that."""
     done_at: str = ""
     """When it was done first; empty where it was not, or an older version did that."""
+    took_s: int = 0
+    """Seconds of the last check; 0 where that is not known."""
     hints: dict[int, int] = field(default_factory=dict)
     """Step → hints shown."""
     hints_used: dict[int, int] = field(default_factory=dict)
@@ -62,10 +64,16 @@ def standing(lesson: Lesson) -> Standing:
         return _standing(_read(_file(lesson.root)).get("lessons", {}).get(lesson.slug))
 
 
-def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str) -> None:
+def announced(lesson: Lesson) -> str:
+    """That the lesson is being checked, and how long that took last time."""
+    took = standing(lesson).took_s
+    return f"checking {lesson.name}" + (f" ({took} s last time)" if took else "")
+
+
+def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str, took_s: float = 0) -> None:
     """Remember a check of the learner's code."""
     with _entry(lesson) as entry:
-        entry.update(verdict=verdict, steps_done=steps_done, when=when)
+        entry.update(verdict=verdict, steps_done=steps_done, when=when, took_s=round(took_s))
         entry.setdefault("begun", when)
         if verdict == "done":
             entry.setdefault("done_at", when)
@@ -166,6 +174,7 @@ def _standing(entry: Any) -> Standing:
         when=_text(entry, "when"),
         begun=_text(entry, "begun"),
         done_at=_text(entry, "done_at"),
+        took_s=_count(entry.get("took_s")),
         hints=hints,
         hints_used=_hints(entry["hints_used"]) if "hints_used" in entry else hints,
         judged=_by_step(entry.get("judged"), str),

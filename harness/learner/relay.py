@@ -23,7 +23,7 @@ from harness.protocol.messages import Exited, Resize, Signal, Spawn
 READ_SIZE = 1 << 16
 CTRL_C = b"\x03"
 GIVE_UP_TIMES, GIVE_UP_S = 3, 2.0
-"""So many Ctrl-C within so many seconds end the guest: a program there can ignore the first ones."""
+"""That many Ctrl-C within that many seconds kill the guest: a program there can ignore the first ones."""
 
 
 def run(
@@ -69,7 +69,7 @@ class Patience:
         self._pressed: list[float] = []
 
     def press(self, times: int = 1) -> None:
-        """Ctrl-C was typed so many times just now."""
+        """Ctrl-C was typed that many times just now."""
         now = time.monotonic()
         self._pressed = [one for one in self._pressed if now - one < GIVE_UP_S] + [now] * times
         if len(self._pressed) >= GIVE_UP_TIMES:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
+from harness.course import files, regions
 from harness.course.catalog import Course, Lesson
 from harness.lab.guest import Lab
 from harness.learner import progress
@@ -19,12 +21,13 @@ from harness.protocol.names import LEARNERS_TEST
 from harness.run import outcome, request, steps
 from harness.run.outcome import StepResult
 from harness.run.request import Request
-from harness.run.verdict import Verdict
+from harness.run.verdict import NOT_RUN, Verdict
 
 if TYPE_CHECKING:
     from harness.learner.judge import Judgement
 
-LOG_ROWS = 120
+LOG_ROWS = 5
+"""Of a refused program's log on the screen: its end, before the explanation, which must not scroll away."""
 WARNINGS_MAX = 5
 MARKS = {
     "done": ("✔", "green"),
@@ -48,6 +51,11 @@ class View:
     in_guest_s: float = 0.0
     """Seconds from the start of the first test to the end of the last, with what the tests compile."""
     warnings: tuple[Warned, ...] = ()
+    took_s: float = 0.0
+    """Seconds of the whole check."""
+    seed: int | None = None
+    request: Request | None = None
+    """What ran."""
 
     @property
     def open(self) -> StepResult | None:
@@ -58,7 +66,7 @@ class View:
         """Write the learner's progress; what was done before a program was refused stays done."""
         done = steps.reached(self.steps)
         kind = self.open.verdict.kind if self.open else "red" if self.unreadable else "done"
-        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"))
+        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"), self.took_s)
 
     @property
     def exit_code(self) -> int:
@@ -75,6 +83,7 @@ def specification(lesson: Lesson, tree: str, seed: int) -> Request:
 
 def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed: int) -> View:
     """Check `lesson` in the lab; LabError when the lab cannot. What `say` raises ends the check."""
+    begin = time.monotonic()
     asked = specification(lesson, tree, seed)
     results = outcome.run(lab, asked, say)
     found = outcome.by_step(lesson, results)
@@ -91,7 +100,8 @@ def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed
         if (blocking := steps.open_of(found[: index + 1])) is not None:
             found[index:] = [one if one is blocking else steps.waiting(one, blocking) for one in found[index:]]
             break
-    return View(lesson, found, results.unreadable, results.seconds, tuple(results.warnings))
+    took, warnings = time.monotonic() - begin, tuple(results.warnings)
+    return View(lesson, found, results.unreadable, results.seconds, warnings, took, seed, asked)
 
 
 def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], Judgement]) -> StepResult:
@@ -107,11 +117,13 @@ def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], Judg
     return StepResult(step, verdict, int(found.catches), 1)
 
 
-def show(view: View, console: Console, tree: str = "lessons") -> None:
-    """Print the steps, what the open one needs, and the next command."""
+def show(view: View, console: Console, tree: str = "lessons", watching: bool = False) -> None:
+    """Print the steps, what the open one needs, and the next command; `watching`, a save is the next command."""
     lesson = view.lesson
     console.print(Text.assemble(("Lesson ", "bold"), (lesson.number, "bold"), (f" · {lesson.title}", "bold")))
     console.print()
+    if said := _does_not_load(view):
+        console.print(Text(f"{said}\n", style="red"))
     width = max(len(result.step.title) for result in view.steps)
     for result in view.steps:
         mark, style = MARKS[result.verdict.kind]
@@ -124,41 +136,71 @@ def show(view: View, console: Console, tree: str = "lessons") -> None:
     if view.unreadable:
         console.print(Text(view.unreadable))
     if (current := view.open) is not None:
-        console.print(Text(current.verdict.place, style="bold"))
-        console.print(Text.assemble("    ", current.verdict.text.replace("\n", "\n    ")))
-        console.print()
-        _show_log(current.verdict, console)
+        _show_log(current.verdict, lesson, console)
+        _show_verdict(current.verdict, console)
     for warned in dict.fromkeys(f"{w.file}:{w.line}: {w.category}: {w.text}" for w in view.warnings[:WARNINGS_MAX]):
         console.print(Text(f"warning: {warned.removeprefix(f'{lesson.root}/')}", style="yellow"))
-    console.print(Text(f"next: {next_command(view, tree)}"))
+    if command := next_command(view, tree, watching):
+        console.print(Text(f"next: {command}"))
+    if view.exit_code and view.seed is not None:
+        of_tree = "" if tree == "lessons" else f" --tree {tree}"
+        again = f"same names again: workbook verify {lesson.number}{of_tree} --seed {view.seed}"
+        console.print(Text(again, style="dim"))
 
 
-def _show_log(verdict: Verdict, console: Console) -> None:
-    """The log behind a broken program; of one that fills many screens its end, and how to see all."""
-    rows = verdict.log.splitlines()
-    if not rows:
-        return
-    console.print(
-        Text("the whole log:" if len(rows) <= LOG_ROWS else f"the last {LOG_ROWS} lines of its log:", style="dim")
-    )
-    console.print(Text("\n".join(rows[-LOG_ROWS:]), style="dim"))
-    if len(rows) > LOG_ROWS:
-        console.print(Text(f"all {len(rows)} lines: workbook explain {verdict.place.split(':')[0]}", style="dim"))
+def _show_verdict(found: Verdict, console: Console) -> None:
+    """Where to look, in which test, and what was expected and seen."""
+    title = "  ".join(filter(None, [found.place, f"failing test: {found.test}" if found.test else ""]))
+    console.print(Text(title, style="bold"))
+    if console.is_terminal:  # breaks lines between words; in a file they stay whole
+        console.print(Padding(Text(found.text), (0, 0, 0, 4)), soft_wrap=False)
+    else:
+        console.print(Text.assemble("    ", found.text.replace("\n", "\n    ")))
     console.print()
 
 
-def next_command(view: View, tree: str) -> str:
-    """The command to type now."""
+def _does_not_load(view: View) -> str:
+    """The line and the TODO that a refused program is about: the step under which it is shown may be another."""
+    found = view.open.verdict if view.open else NOT_RUN
+    name, line, *_ = [*found.place.split(":"), "", ""]
+    path = view.lesson.root / name
+    if found.kind != "broken" or path.suffix != ".c" or not line or view.request is None:
+        return ""
+    region = regions.at(view.request.regions, path, int(line))
+    return f"the program does not load: {path.name}, line {line}" + (f", in TODO {region.number}" if region else "")
+
+
+def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
+    """The end of the log of a broken program, and the file that holds all of it."""
+    rows = verdict.log.splitlines()
+    if not rows:
+        return
+    title = "the log:" if len(rows) <= LOG_ROWS else f"the last {LOG_ROWS} lines of the log:"
+    console.print(Text("\n".join([title, *rows[-LOG_ROWS:]]), style="dim"))
+    if len(rows) > LOG_ROWS:
+        path = progress.folder(lesson.root) / f"{lesson.name}.log"
+        files.write(path, ("\n".join(rows) + "\n").encode())
+        console.print(Text(f"all {len(rows)} lines: {path.relative_to(lesson.root)}", style="dim"))
+    console.print()
+
+
+def next_command(view: View, tree: str, watching: bool = False) -> str:
+    """What to do now; empty where `watch` goes on by itself."""
     number, result = view.lesson.number, view.open
     if result is None:
         if tree == "solutions":
             return f"make lesson-{number}"
         later = Course.load(view.lesson.root).after(view.lesson)
-        return f"make run-{number}, then " + (f"make lesson-{later.number}" if later else "make report")
+        return (
+            ""
+            if watching
+            else f"make run-{number}, then " + (f"make lesson-{later.number}" if later else "make report")
+        )
     if result.verdict.kind == "lab":
-        return "make check"
-    if result.verdict.place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):
-        return f"read {result.verdict.place}, fix your files in lessons/{view.lesson.name}, then make lesson-{number}"
-    if result.verdict.place:
-        return f"edit {result.verdict.place}, then make lesson-{number}"
+        return "make doctor"
+    place, again = result.verdict.place, " and save it" if watching else f", then make lesson-{number}"
+    if place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):
+        return f"read {place}, fix {result.verdict.code or f'your files in lessons/{view.lesson.name}'}{again}"
+    if place:
+        return f"edit {place}{again}"
     return f"pytest -c pyproject.toml lessons/{view.lesson.name}"

@@ -15,7 +15,7 @@ from harness.errors import LabError, UsageError
 from harness.lab.guest import Lab
 from harness.learner import difference, hints, progress, verify
 from harness.learner.events import QUIT, SAVE, Events
-from harness.screen import working
+from harness.screen import LONG_S, working
 
 AGAIN = ("\n", "\r")
 KEYS = "h hint   Enter check again   a all lessons   d diff   q quit"
@@ -82,7 +82,7 @@ class Watcher:
 
     def check(self, lesson: Lesson, events: Events) -> verify.View | None:
         """Check `lesson` and show it; None where the check did not come to its end."""
-        self._console.print(Text(f"{time.strftime('%H:%M:%S')}  checking {lesson.name}", style="dim"))
+        self._console.print(Text(f"{time.strftime('%H:%M:%S')}  {progress.announced(lesson)}", style="dim"))
         try:
             view = self._verify(lesson, events)
         except Outdated:
@@ -93,11 +93,11 @@ class Watcher:
         except UsageError as error:  # a file of the lesson became a link, say: the next save may put it right
             self._console.print(Text(f"{error}", style="red"))
             return None
-        verify.show(view, self._console)
+        verify.show(view, self._console, watching=True)
         return view
 
     def _verify(self, lesson: Lesson, events: Events) -> verify.View:
-        with working(self._console, lesson.name) as show:
+        with working(self._console, lesson.name, LONG_S) as show:
 
             def say(text: str) -> None:
                 if events.outdated:

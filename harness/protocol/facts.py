@@ -197,6 +197,18 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """An exception that a callback of the learner's raised, and that an object of the test holds."""
+
+    name: str
+    """Where it is kept, such as stream.error."""
+    exception: str
+    """Name of its class."""
+    message: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What a report says beside pytest's own words."""
 
@@ -208,3 +220,6 @@ class Facts:
     gathered: Gathered | None = None
     activity: Activity | None = None
     measured: Measured | None = None
+    kept: Kept | None = None
+    asserted: tuple[int, ...] | None = None
+    """Lines of the assertions that held in the test; None where that was not asked for."""

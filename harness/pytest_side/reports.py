@@ -39,7 +39,7 @@ def of(item: pytest.Item, said: Reported, request: Request, captured: Captured) 
     elif said.outcome == "skipped":
         longrepr = (str(item.path), (item.location[1] or 0) + 1, said.text)
     report = _report(item, said.outcome, longrepr, found.kind, said.when, said.duration)
-    if found.kind == "broken" or verdict.NO_EVENTS in found.text:
+    if found.kind == "broken" or verdict.LIKELY in found.text or said.facts.kept is not None:
         report.sections.append(("What is wrong", str(found)))
     report.sections += _sections(captured, said.when)
     return report

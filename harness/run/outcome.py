@@ -48,6 +48,8 @@ class TestResult:
     """The part of `output` that went to standard output."""
     measured: Measured | None = None
     """What the programs cost, where the run was asked to measure."""
+    asserted: tuple[int, ...] | None = None
+    """Lines of the assertions that held, where the run was asked for them."""
 
     @property
     def name(self) -> str:
@@ -130,13 +132,15 @@ def _sort(
     """Put what the events say into `results`."""
     heard = _Heard()
     begin: float | None = None
+    started = 0
     for event in events:
         match event:
             case Collected(tests=tests):
                 _expand(results, tests)
             case Started(nodeid=nodeid):
                 begin = begin or time.monotonic()
-                progress(nodeid.split("::", 1)[-1])
+                started += 1
+                progress(f"test {started} of {len(results.tests)}: {nodeid.split('::', 1)[-1]}")
                 heard = _Heard(nodeid)
             case Output(stream, data):
                 heard.output[stream] += data[: max(0, OUTPUT_KEPT - len(heard.output[stream]))]
@@ -178,6 +182,7 @@ def _expand(results: Results, tests: tuple[str, ...]) -> None:
 
 def _note(test: TestResult, report: Reported, found: Verdict, heard: _Heard) -> None:
     test.measured = report.facts.measured or test.measured
+    test.asserted = report.facts.asserted if report.when == "call" else test.asserted
     if heard.found is None and found.kind != "done":
         heard.found = found
         test.exception, test.when = report.facts.exception, report.when

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
+from harness.course import regions
 from harness.errors import HarnessFault
 from harness.explain import causes
 from harness.explain.causes import Cause
 from harness.explain.evidence import ATTACHING, LLVM, Evidence, of_gathered, stage_of
 from harness.explain.explanation import Explanation, explain
-from harness.protocol.facts import Activity, Facts, Symbols
+from harness.protocol.facts import Activity, Facts, Program, Symbols
 from harness.protocol.names import LOADER, REFUSALS
 from harness.run.request import Request
 
@@ -27,9 +31,30 @@ def of_death(reason: str, request: Request, stderr: str) -> Explanation | None:
     return explained(_evidence(Facts(message=reason), request, stderr)) if LLVM.search(stderr) else None
 
 
-def of_no_events(activity: Activity) -> Cause | None:
-    """Why no event was seen, if the kernel knows."""
-    return causes.cause(activity)
+PREFIX = re.compile(r"^(kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc|lsm|bpf_iter|kmod_ret)__")
+"""What libbcc takes off a function's name before the kernel sees it (bcc_prog_load_xattr in libbpf.c, BCC 0.35)."""
+NAME_MAX = 15
+
+
+def of_no_events(activity: Activity, request: Request, step: int | None) -> Cause | None:
+    """Why no event was seen, if the kernel knows and the step is about the program that it knows it of."""
+    source = request.files.get(request.code / f"{request.lesson.stem}.bpf.c", b"").decode(errors="replace")
+    functions = regions.functions_of(source)
+    named = [replace(one, name=_whole(one, functions, activity)) for one in activity.programs]
+    region = request.regions.get(step or 0)
+    about = [one for one in named if region and one.name in region.programs]
+    if named and not about:
+        return None
+    return causes.cause(replace(activity, programs=tuple(about)))
+
+
+def _whole(program: Program, functions: list[str], activity: Activity) -> str:
+    """The C function's name of a program; the kernel's own where several begin alike at the same place."""
+    fits = [name for name in functions if program.name in (name, PREFIX.sub("", name)[:NAME_MAX])]
+    if len(fits) > 1:
+        targets = [one.target.replace(":", "__") for one in activity.attachments if one.program == program.id]
+        fits = [name for name in fits if any(name.endswith(target) for target in targets)]
+    return fits[0] if len(fits) == 1 else program.name
 
 
 def explained(evidence: Evidence) -> Explanation:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.course import files, specification, stubs
+from harness.course import files, regions, specification, stubs
 from harness.course.catalog import Lesson
+from harness.course.regions import Region
 from harness.course.stubs import Hole
 from harness.lab.guest import Deadlines
 from harness.protocol.messages import Run
@@ -30,6 +31,8 @@ class Request:
     """Node id of each test function that runs → its step; read from the files' syntax trees."""
     holes: Mapping[int, Hole] = field(default_factory=dict)
     """Step → its TODO, of those that the learner has not touched."""
+    regions: Mapping[int, Region] = field(default_factory=dict)
+    """Step → where its TODO's code is in the learner's files; empty on a run of the reference."""
     wanted: tuple[str, ...] = ()
     """Node ids, where only some cases of the functions run."""
     options: tuple[str, ...] = ()
@@ -118,6 +121,7 @@ def of_lesson(
         tests=tests,
         functions={nodeid: step for path in tests for nodeid, step in _functions(lesson, path, travels)},
         holes=stubs.holes_in(lesson, travels, code) if tree == "lessons" else {},  # a reference has none
+        regions=regions.regions_in(lesson, travels, code) if tree == "lessons" else {},
         options=options,
         seed=seed,
         measure=measure,

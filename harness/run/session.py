@@ -95,7 +95,7 @@ def run(lab: Lab, request: Request) -> Generator[Event, None, None]:
         elif progress.finished:
             request = request.going_on(tuple(progress.left), progress.open_step)
         else:
-            raise GuestLost("pytest ended in the lab before it had run a test")
+            raise GuestLost("pytest exited in the lab before it ran a test")
 
 
 def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[Event]:
@@ -114,7 +114,7 @@ def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[
             if progress.finished and progress.complete:
                 return  # how pytest ends after its last test says nothing more
             if whole.left() == 0:
-                raise GuestLost("the run took longer than all of its tests together may")
+                raise GuestLost("the run exceeded the time limit of all its tests together")
             if not stopped and isinstance(message, Collecting | Started | Reported | Finished):
                 silence.move(deadlines.silence_s)
         if stopped:
@@ -161,7 +161,7 @@ def _taken(message: Received, progress: Progress) -> Iterator[Event]:
 
 def _expect(holds: object, said: str) -> None:
     if not holds:
-        raise GuestLost(f"the lab reported what cannot be: {said[:200]}")
+        raise GuestLost(f"the lab reported something impossible: {said[:200]}")
 
 
 def _may_follow(report: Reported, before: list[Reported]) -> bool:
@@ -209,7 +209,7 @@ def _ending(end: Exited, progress: Progress, stopped: str) -> Iterator[Event]:
         yield from _death(progress, Died(progress.running, how, lab=False))
     elif progress.left is None:
         if not progress.collecting:
-            raise GuestLost(f"pytest ended in the lab before it had read a test file: {how}")
+            raise GuestLost(f"pytest exited in the lab before it read a test file: {how}")
         yield Uncollectable(file=progress.collecting, text=how)
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 Kind = Literal["not run", "todo", "red", "broken", "blocked", "skipped", "lab", "done"]
 
-NO_EVENTS = "the kernel says: "
+LIKELY = "likely cause: "
 """Begins the sentence under a test that saw nothing."""
+SAID_NO = ("AssertionError", "Failed")
+"""Classes of what a test raises when it says no itself: `assert`, and pytest.fail."""
 PYTEST_ADVICE = "Use -v to get more diff"
 """Last line of many a failed comparison (_compare_sequence.py in pytest 9.2); `verify` has no -v."""
 
@@ -32,6 +34,10 @@ class Verdict:
     """What to do (todo), or what was expected and seen."""
     log: str = ""
     """All that a compiler, BCC or the kernel said (broken)."""
+    test: str = ""
+    """The failing test's function and parameters."""
+    code: str = ""
+    """file:line of the learner's code for the step, where `place` is in a test."""
 
     def __str__(self) -> str:
         return ": ".join(filter(None, [self.place, self.text]))
@@ -55,20 +61,36 @@ def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
 
         if (why := reasons.of_refusal(facts, request, stderr)) is not None:
             return _broken(why, request)
-    hole = request.holes.get(request.step_of(report.nodeid) or 0)
+    test, step = report.nodeid.split("::", 1)[-1], request.step_of(report.nodeid)
+    hole = request.holes.get(step or 0)
     if hole is not None:
-        return Verdict("todo", f"{_short(hole.path, request)}:{hole.line}", f"{hole}\n{message}".rstrip())
-    return Verdict("red", _place(facts, request), (message or facts.exception or report.text) + _no_events(facts))
+        return Verdict("todo", f"{_short(hole.path, request)}:{hole.line}", f"{hole}\n{message}".rstrip(), test=test)
+    text = (message if _said_no(facts, request) else _with_class(facts.exception, message)) or report.text
+    if facts.kept is not None:
+        text += f"\n\na callback raised {_with_class(facts.kept.exception, facts.kept.message)}"
+        text += f" (kept in {facts.kept.name})"
+    place, code = _places(facts, request, step)
+    return Verdict("red", place, text + _likely(facts, request, step), test=test, code=code)
 
 
-def _no_events(facts: Facts) -> str:
+def _said_no(facts: Facts, request: Request) -> bool:
+    """Whether the test itself failed on purpose; pytest.fail does, wherever it is called."""
+    paths = [Path(frame.path) for frame in facts.frames if Path(frame.path) in request.files]
+    return facts.exception == "Failed" or (facts.exception in SAID_NO and (not paths or paths[-1] in request.tests))
+
+
+def _with_class(exception: str, message: str) -> str:
+    return ": ".join(filter(None, [exception, message]))
+
+
+def _likely(facts: Facts, request: Request, step: int | None) -> str:
     """One sentence more where the test saw no event and the kernel knows why."""
-    if facts.activity is None:
+    if facts.activity is None or request.code != request.lesson.folder():  # a reference is right
         return ""
     from harness.run import reasons
 
-    found = reasons.of_no_events(facts.activity)
-    return f"\n\n{NO_EVENTS}{found.text}\ntry: {found.advice}" if found else ""
+    found = reasons.of_no_events(facts.activity, request, step)
+    return f"\n\n{LIKELY}{found.text}\ntry: {found.advice}" if found else ""
 
 
 def _todo_reached(facts: Facts, request: Request) -> Verdict | None:
@@ -95,13 +117,31 @@ def _broken(why: Explanation, request: Request) -> Verdict:
     return Verdict("broken", show.place(why, request.root), show.body(why), why.log)
 
 
-def _place(facts: Facts, request: Request) -> str:
-    """The innermost line in the learner's files, else in the test: of those alone that were sent."""
-    frames = [(Path(frame.path), frame.line) for frame in facts.frames if Path(frame.path) in request.files]
-    mine = [frame for frame in frames if frame[0].parent == request.code and frame[0].name in request.lesson.edited]
-    for path, line in [*mine[-1:], *frames[-1:]]:
-        return f"{_short(path, request)}:{line}"
-    return ""
+def _places(facts: Facts, request: Request, step: int | None) -> tuple[str, str]:
+    """Where to look: the innermost line in the learner's files, else in the test, and where the step's code is.
+
+    Where the test did not say no itself, what broke it is the learner's: that is not looked for in the test.
+    """
+    kept = facts.kept.frames if facts.kept else ()
+    mine = [one for one in (*facts.frames, *kept) if _is_learners(Path(one.path), request)]
+    if mine:
+        return _at(Path(mine[-1].path), mine[-1].line, request), ""
+    region = request.regions.get(step or 0)
+    code = _at(region.path, region.line, request) if region else ""
+    sent = [frame for frame in facts.frames if Path(frame.path) in request.files]
+    if not sent:
+        return "", code
+    if code and facts.exception not in SAID_NO:
+        return code, ""
+    return _at(Path(sent[-1].path), sent[-1].line, request), code
+
+
+def _is_learners(path: Path, request: Request) -> bool:
+    return path in request.files and path.parent == request.code and path.name in request.lesson.edited
+
+
+def _at(path: Path, line: int, request: Request) -> str:
+    return f"{_short(path, request)}:{line}"
 
 
 def _short(path: Path, request: Request) -> str:

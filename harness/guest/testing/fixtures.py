@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from harness.guest.observing import kernel as kernel_questions
-from harness.guest.testing.given import RUN
+from harness.guest.testing.given import HELD, RUN
 from harness.guest.testing.trace import Trace
 from harness.guest.testing.workload import Workload
 from harness.protocol.names import LOADER
@@ -81,6 +81,7 @@ def eventually(request: pytest.FixtureRequest) -> Callable[[Callable[[], T], str
             if time.monotonic() > end:
                 pytest.fail(f"waited {deadline_s:.0f} s for {what}")
             time.sleep(0.01)
+        request.config.stash[HELD].add(sys._getframe(1).f_lineno)  # it failed the test otherwise
         return value
 
     return wait

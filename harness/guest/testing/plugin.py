@@ -7,16 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from _pytest._code.code import Traceback
 from _pytest._io.saferepr import saferepr_unlimited
 
 from harness.guest.observing.capture import Capture
+from harness.guest.testing.asserted import OPTION, Asserted
 from harness.guest.testing.fixtures import eventually, kernel, loader, native, rng, trace, workload  # noqa: F401 - fixtures for the tests
-from harness.guest.testing.given import FACTS, RUN
+from harness.guest.testing.given import FACTS, HELD, RUN
 from harness.guest.testing.guard import Fault
+from harness.guest.testing.kept import kept, locals_of
 from harness.guest.testing.leftovers import Leftovers
 from harness.guest.testing.no_events import NoEvents
 from harness.protocol import open_step as opened
-from harness.protocol.facts import Facts, Frame
+from harness.protocol.facts import Facts, Frame, Kept
 from harness.protocol.messages import Run
 from harness.protocol.names import LEARNERS_TEST, function_of
 
@@ -45,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "step(n): the step of the lesson that this test proves")
     config.pluginmanager.register(Leftovers(), "workbook-leftovers")
     config.pluginmanager.register(NoEvents(), "workbook-no-events")
+    config.stash[HELD] = set()
+    if config.getini(OPTION):
+        config.pluginmanager.register(Asserted(), "workbook-asserted")
     config.stash[CAPTURE] = Capture(config.stash[RUN].wait_s)
     config.stash[CAPTURE].install()
 
@@ -81,7 +87,7 @@ def pytest_runtest_makereport(
     facts = _of_exception(call.excinfo)
     if report.failed and call.excinfo is not None:
         gathered, symbols = item.config.stash[CAPTURE].about(call.excinfo.value, facts.message)
-        facts = replace(facts, gathered=gathered, symbols=symbols)
+        facts = replace(facts, gathered=gathered, symbols=symbols, kept=_kept(item, call.excinfo.value))
     setattr(report, FACTS, facts)
     if report.failed and item.path.name != LEARNERS_TEST:
         item.config.stash[OPEN_STEP] = opened.first_open([step_of(item)], item.config.stash[OPEN_STEP])
@@ -91,15 +97,29 @@ def pytest_runtest_makereport(
 def _of_exception(excinfo: pytest.ExceptionInfo[BaseException] | None) -> Facts:
     if excinfo is None:
         return Facts()
-    frames = [
-        Frame(path=str(entry.path), line=entry.lineno + 1, name=entry.name)
-        for entry in excinfo.traceback
-        if not Path(entry.path).is_relative_to(GUEST_DIR)
-    ][-FRAMES_MAX:]
+    frames = _frames(excinfo.traceback)
     error = excinfo.value
     if isinstance(error, SyntaxError) and isinstance(error.filename, str) and isinstance(error.lineno, int):
         frames.append(Frame(path=error.filename, line=error.lineno))
     return Facts(exception=excinfo.typename, message=_message(error)[:MESSAGE_MAX], frames=tuple(frames))
+
+
+def _frames(traceback: Traceback) -> list[Frame]:
+    return [
+        Frame(path=str(entry.path), line=entry.lineno + 1, name=entry.name)
+        for entry in traceback
+        if not Path(entry.path).is_relative_to(GUEST_DIR)
+    ][-FRAMES_MAX:]
+
+
+def _kept(item: pytest.Item, raised: BaseException) -> Kept | None:
+    """An exception of the learner's code that an object of the test holds."""
+    values = getattr(item, "funcargs", {}) | locals_of(raised.__traceback__, str(item.path))
+    if (found := kept(values, raised)) is None:
+        return None
+    name, error = found
+    frames = tuple(_frames(pytest.ExceptionInfo.from_exception(error).traceback))
+    return Kept(name=name, exception=type(error).__name__, message=_message(error)[:MESSAGE_MAX], frames=frames)
 
 
 def _message(error: BaseException) -> str:

@@ -24,7 +24,7 @@ class Workload:
     """The child's process id; it stays after the child has exited."""
 
     pids: ClassVar[set[int]] = set()
-    """Of the children that the running test has started."""
+    """Of the children that the running test has released."""
 
     def __init__(self, function: Callable[[], Any], deadline_s: float) -> None:
         self._deadline_s = deadline_s
@@ -46,7 +46,6 @@ class Workload:
                 os._exit(status)
         os.close(release_read)
         os.close(result_write)
-        self.pids.add(self.pid)
 
     @property
     def comm(self) -> str:
@@ -56,6 +55,7 @@ class Workload:
 
     def start(self) -> None:
         """Let the child go without waiting for it."""
+        self.pids.add(self.pid)
         os.write(self._release, b"!")
 
     def wait(self) -> Any:

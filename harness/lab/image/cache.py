@@ -6,7 +6,7 @@ A guest's kernel and memory come from here. So a place that another user owns or
 Each directory carries a seal: size, times and SHA-256 of each file. A start compares sizes and times, and reads the
 small files (kernel, initrd, facts); to read all 1.4 GB would cost it seconds. Only the kernel sets a ctime, so a
 changed byte shows there: then the file is read, and accepted if its SHA-256 is the same (after a copy or a chmod), with
-its new times in the seal. `workbook check` reads all files, and so finds what a failing disk changes without a write.
+its new times in the seal. `workbook doctor` reads all files, and so finds what a failing disk changes without a write.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _run(argv: list[str], stdout: object = None, more: dict[str, str] | None = N
         raise
     if process.returncode != 0:
         tail = "\n".join(complaint.decode(errors="replace").splitlines()[-8:])
-        raise LabError(f"{argv[0]} failed with status {process.returncode}:\n{tail}", remedy="make check")
+        raise LabError(f"{argv[0]} failed with status {process.returncode}:\n{tail}", remedy="make doctor")
 
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:
