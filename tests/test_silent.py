@@ -70,7 +70,7 @@ def test_a_script_is_looked_at_after_something_has_happened_under_its_probes(mon
 
     monkeypatch.setattr(gather, "_stir", stir)
     monkeypatch.setattr(gather, "_is_loaded", lambda folder: True)
-    monkeypatch.setattr(gather, "_used_s", lambda pid: time.monotonic())
+    monkeypatch.setattr(gather.objects, "used_s", lambda pid: time.monotonic())
     monkeypatch.setattr(gather.objects, "attachments", lambda pid: stirs)
     child = subprocess.Popen(["sleep", "60"], start_new_session=True)
     _, seen = gather._wait(child.pid, tmp_path, 0.2, 30, lambda pid: {"stirs": len(stirs)})
@@ -87,7 +87,7 @@ def test_each_cause_is_told_from_the_facts():
     assert kind(maps=(replace(COUNTS, entries=0, keys=()),)) == "filtered"
     assert kind(maps=(replace(RING, written=0),)) == "filtered"
     assert kind(maps=(RING,)) == "not-read"
-    assert kind(maps=(PERF,)) == "not-read"
+    assert kind(maps=(PERF,)) == "not-opened"
     assert kind(workload=(77,), maps=(replace(COUNTS, holds_workload=False),)) == "other-key"
 
 
@@ -115,7 +115,7 @@ def test_a_red_test_that_saw_nothing_says_why():
     report = Reported(nodeid=next(iter(request.functions)), when="call", outcome="failed", duration=0, facts=told)
     found = verdict.of(report, request)
     assert (found.kind, verdict.NO_EVENTS in found.text) == ("red", True)
-    assert "count is attached to __x64_sys_getppid, which was not reached once" in found.text
+    assert "count is attached to __x64_sys_getppid, which was never hit" in found.text
     well = verdict.of(replace(report, facts=replace(told, activity=WELL)), request)
     assert (well.kind, verdict.NO_EVENTS in well.text) == ("red", False)
 

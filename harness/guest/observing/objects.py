@@ -78,6 +78,12 @@ def stat(pid: int) -> list[str]:
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()  # its name may hold anything
 
 
+def used_s(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    user, system = stat(pid)[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def program_ids(pid: int) -> set[int]:
     """Ids of the programs that the process holds open."""
     held = (fdinfo(pid, fd) for fd, what in files(pid) if what == "anon_inode:bpf-prog")
