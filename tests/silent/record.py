@@ -1,4 +1,4 @@
-"""Runs scripts in the lab and keeps what was gathered of each: `python tests/silent/record.py FOLDER SECONDS SCRIPT…`."""
+"""Runs scripts in the lab, keeps what was gathered of each: `python tests/silent/record.py FOLDER SECONDS SCRIPT…`."""
 
 import json
 import sys

@@ -303,7 +303,7 @@ def _read(path: Path) -> str:
 
 def main() -> None:
     """One message on a line for each file named after the seconds and the arguments."""
-    import bcc  # noqa: F401 - the children fork with it imported
+    from harness.guest.observing import lifetime, symbols  # noqa: F401 - the children fork with them and BCC imported
 
     seconds, arguments = float(sys.argv[1]), json.loads(sys.argv[2])
     for name in sys.argv[3:]:
