@@ -188,12 +188,13 @@ def _difference(one: Layout) -> tuple[str, str]:
             return part.name, f"{part.name} is at byte {part.offset} in C and at byte {there.offset} in Python"
     if one.fields and len(one.fields) == len(one.read):
         for part, there in zip(one.fields, one.read, strict=True):
+            same = f" as {there.name}" if there.name else ""
             if part.offset != there.offset:
-                name = there.name or part.name
-                return there.name, f"{name} is at byte {there.offset} in Python, {part.name} at byte {part.offset} in C"
+                text = f"{part.name} is at byte {part.offset} in C and read{same} at byte {there.offset} in Python"
+                return there.name, text
             if part.size != there.size:
-                name = there.name or part.name
-                return there.name, f"{name} has {_bytes(there.size)} in Python, {part.name} {_bytes(part.size)} in C"
+                text = f"{part.name} has {_bytes(part.size)} in C and is read{same} by {_bytes(there.size)} in Python"
+                return there.name, text
     if one.read_size > -(-(one.size + 4) // 8) * 8 - 4 and one.read_size > one.size:
         return "", f"it has {_bytes(one.size)} in C and {_bytes(one.read_size)} in Python"
     return "", ""
@@ -238,11 +239,13 @@ def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
         found = _another_file(program, places) or _another_function(facts, program, places)
         if found is not None:
             return replace(found, place=_attach_place(facts, sources, program))
+    for program, places in idle:
+        if facts.script is not None and facts.script.ended and (late := _too_early(facts, program, places)) is not None:
+            return replace(late, place=_attach_place(facts, sources, program))
     some_ran = any(program.runs for program in facts.programs)
     if idle and not (some_ran if facts.script is None else not _works(facts)):
         program, places = idle[0]
-        found = _too_early(facts, program, places) or _nothing_hit(program, places)
-        return replace(found, place=_attach_place(facts, sources, program))
+        return replace(_nothing_hit(program, places), place=_attach_place(facts, sources, program))
     return None
 
 

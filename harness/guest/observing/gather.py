@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -68,9 +69,9 @@ def of_program(
 def of_script(path: Path, seconds: float, arguments: Sequence[str] = ()) -> Gathered:
     """What is known of a BCC script that ran for `seconds`, while a few processes come and go beside it."""
 
-    def work() -> None:
+    def work() -> dict[str, Any]:
         sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)
-        runpy.run_path(str(path), run_name="__main__")
+        return runpy.run_path(str(path), run_name="__main__")
 
     with activity.Observer() as observer:
         found = _observe(work, path, seconds, observer=observer)
@@ -87,7 +88,7 @@ def _detach_xdp() -> None:
 
 
 def _observe(
-    work: Callable[[], None],
+    work: Callable[[], object],
     path: Path,
     seconds: float,
     deadline_s: float = COMPILE_DEADLINE_S,
@@ -111,13 +112,14 @@ def _observe(
         return Gathered(file=str(path), status=status, activity=seen, **_merge(folder))
 
 
-def _become(work: Callable[[], None], path: Path, folder: Path, watched: bool) -> None:
+def _become(work: Callable[[], object], path: Path, folder: Path, watched: bool) -> None:
     """The child: its output into a file, its calls of libbcc recorded. Never returns."""
     status = 1
     try:
         from harness.guest.observing.recorder import Recorder
 
         os.setsid()
+        _forget_parents_end()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (1, 2):
@@ -142,6 +144,13 @@ def _become(work: Callable[[], None], path: Path, folder: Path, watched: bool) -
         os._exit(status)
 
 
+def _forget_parents_end() -> None:
+    """Forget what the process that forked this one does at its own end, such as removing its folder."""
+    atexit._clear()
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+
+
 def _end(watch: Any, interrupted: bool) -> None:
     """What Python does at the end of a script, after a look at what is there: wait for threads, call what is due."""
     if not interrupted:
@@ -150,15 +159,16 @@ def _end(watch: Any, interrupted: bool) -> None:
     atexit._run_exitfuncs()
 
 
-def _run(work: Callable[[], None], recorder: Any) -> int:
+def _run(work: Callable[[], object], recorder: Any) -> int:
     from harness.guest.observing.recorder import told
 
     try:
-        work()
-    except KeyboardInterrupt:
-        recorder.interrupted = True
+        recorder.kept = work()
+    except KeyboardInterrupt as error:
+        recorder.interrupted, recorder.kept = True, error
         return 0
     except SystemExit as end:
+        recorder.kept = end
         if end.code in (None, 0):
             return 0
         if isinstance(end.code, str):
@@ -169,6 +179,7 @@ def _run(work: Callable[[], None], recorder: Any) -> int:
             recorder.raised(end)
         return 1
     except BaseException as error:
+        recorder.kept = error
         recorder.raised(error)
         print(told(error), file=sys.stderr, end="")
         return 1

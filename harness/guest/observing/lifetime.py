@@ -26,6 +26,7 @@ from typing import Any
 from bcc import BPF, lib
 from bcc import table as tables
 
+from harness.guest.observing import objects
 from harness.guest.observing.recorder import Recorder
 from harness.protocol import codec
 from harness.protocol.facts import Arrived, Called, Layout, Part
@@ -129,7 +130,7 @@ class Watch:
     def _cleaning(self, clean: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(clean)
         def cleaned(bpf: BPF) -> Any:
-            if bpf.funcs:
+            if bpf.funcs and not self._over:
                 self._count("cleanup")
                 self.look()
             return clean(bpf)
@@ -292,12 +293,12 @@ class Watch:
 
             @classmethod
             def from_buffer_copy(cls, source: Any, offset: int = 0) -> Any:
-                if self._now is not None and not offset and len(source) in (self._now[2], ctypes.sizeof(cls)):
+                if not offset and self._is_copy(source):
                     self._read_by(cls)
                 return type(cls).from_buffer_copy(cls, source, offset)
 
         def unpacks(form: Any, data: Any) -> Any:
-            if self._now is not None:
+            if self._is_copy(data):
                 self._unpacked_by(form)
             return unpack(form, data)
 
@@ -309,6 +310,12 @@ class Watch:
         return (
             self._now is not None and (what if isinstance(what, int) else getattr(what, "value", None)) == self._now[1]
         )
+
+    def _is_copy(self, data: Any) -> bool:
+        """Whether `data` is the event's bytes, or its first ones."""
+        if self._now is None or not isinstance(data, bytes | bytearray) or not 0 < len(data) <= self._now[2]:
+            return False
+        return ctypes.string_at(self._now[1], len(data)) == bytes(data)
 
     def _read_by(self, cls: Any) -> None:
         """Note that the event was read as a structure of the script's own."""
@@ -351,10 +358,7 @@ class Watch:
 
 def _number(fd: int, name: str) -> str:
     """What /proc says of an open file under `name`; empty where it says nothing."""
-    if fd < 0:
-        return ""
-    found = re.search(rf"^{name}:\s*(\d+)", Path(f"/proc/self/fdinfo/{fd}").read_text(), re.MULTILINE)
-    return found[1] if found else ""
+    return objects.fdinfo(os.getpid(), fd).get(name, "") if fd >= 0 else ""
 
 
 def _tables(module: Any) -> Iterator[tuple[str, dict[str, Any]]]:

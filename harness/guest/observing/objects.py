@@ -15,6 +15,8 @@ PROC = Path("/proc")
 FD_KINDS = ("raw tracepoint", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe")
 """enum bpf_task_fd_type (include/uapi/linux/bpf.h, Linux 6.12)."""
 MAP_IDS_MAX = 64
+names: dict[int, str] = {}
+"""Whole names of programs that this process loaded, by id: the kernel keeps 15 letters."""
 
 
 class ProgramInfo(ctypes.Structure):
@@ -114,7 +116,7 @@ def program(number: int) -> Program | None:
     finally:
         os.close(fd)
     held = tuple(maps[: min(info.nr_map_ids, MAP_IDS_MAX)])
-    name = info.name.decode(errors="replace")
+    name = names.get(info.id, info.name.decode(errors="replace"))
     return Program(
         id=info.id, name=name, type=info.type, runs=info.runs, run_ns=info.run_ns, maps=held,
         xlated=info.xlated, jited=info.jited, verified=info.verified,
