@@ -220,6 +220,26 @@ def test_a_queue_is_written_into_as_far_as_anyone_knows():
     assert of_script(WAITS, LINE % "pid != 1", maps=(replace(COUNTS, type=22, entries=0, keys=()),)) is None
 
 
+def test_a_map_that_was_emptied_held_something():
+    read = (Asked(map=3, walked=True, deleted=True),)
+    assert of_script(WORKS, LINE % "pid != 1", asked=read, **NOTHING) is None
+    assert of_script(WORKS, LINE % "pid != 1" + "counts.delete(&key);", **NOTHING) is None
+
+
+def test_a_script_that_probes_all_of_a_family_is_right():
+    on = [replace(KPROBE, program=7 + n, target=f"__x64_sys_{name}") for n, name in enumerate(("open", "openat"))]
+    both = {"programs": (IDLE, replace(PROGRAM, id=8)), "attachments": tuple(on), "syscalls": {"openat": 46}}
+    assert of_script(WAITS, **both) is None
+    assert of_script(WAITS, programs=(IDLE,), attachments=(on[0],), syscalls={"openat": 46}).kind == "elsewhere"
+
+
+def test_one_idle_program_is_no_fault_where_something_came():
+    both = (IDLE, replace(PROGRAM, id=8))
+    came = replace(WORKS, arrived=(Arrived(table="events", events=3),))
+    assert of_script(came, programs=both) is None
+    assert of_script(WORKS, programs=both).kind == "never-hit"
+
+
 def test_a_call_before_the_attaching_comes_too_early():
     early = Script(ended=True, too_early={"getppid": 7})
     found = of_script(early, programs=(IDLE,))

@@ -228,7 +228,8 @@ def _lost(facts: Activity, sources: Sources) -> Cause | None:
 
 
 def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
-    if not facts.counted:
+    some_ran = any(program.runs for program in facts.programs)
+    if not facts.counted or (facts.script is not None and some_ran and _came(facts)):
         return None
     idle = [
         (program, places)
@@ -242,7 +243,6 @@ def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
     for program, places in idle:
         if facts.script is not None and facts.script.ended and (late := _too_early(facts, program, places)) is not None:
             return replace(late, place=_attach_place(facts, sources, program))
-    some_ran = any(program.runs for program in facts.programs)
     if idle and not (some_ran if facts.script is None else not _works(facts)):
         program, places = idle[0]
         return replace(_nothing_hit(program, places), place=_attach_place(facts, sources, program))
@@ -262,9 +262,12 @@ def _another_file(program: Program, places: list[Attachment]) -> Cause | None:
 
 
 def _another_function(facts: Activity, program: Program, places: list[Attachment]) -> Cause | None:
+    probed = {WRAPPER.sub("", place.target) for place in facts.attachments}
     for place in places:
         calls = facts.syscalls
         known = SUCCESSORS.get(WRAPPER.sub("", place.target), ())
+        if probed.intersection(known):
+            continue
         busy = next((name for name in known if calls.get(name)), None)
         if busy:
             text = (
@@ -393,7 +396,9 @@ def _filtered(facts: Activity, sources: Sources) -> Cause | None:
     spoken = [(program, _outputs(facts, program)) for program in _ran(facts)]
     spoken = [one for one in spoken if any(o.type in (PERF_OUTPUT, RING) for o in one[1])] or spoken
     for _, outputs in spoken:
-        if any(_written(facts, one) for one in outputs) or (not outputs and facts.trace_lines != 0):
+        if any(_written(facts, one) or sources.empties(one.name) for one in outputs) or (
+            not outputs and facts.trace_lines != 0
+        ):
             return None
     for program, outputs in spoken:
         if not outputs and program.type not in PROBES:
@@ -481,10 +486,11 @@ def _outputs(facts: Activity, program: Program) -> list[Map]:
 
 
 def _written(facts: Activity, one: Map) -> bool:
-    """Whether anything was written into a map; a queue does not say."""
+    """Whether anything was written into a map; a queue does not say, nor does a map that the script empties."""
     if one.type == PERF_OUTPUT:
         return bool(facts.buffers.written)
-    return one.type in QUEUES or bool(one.written if one.type == RING else one.entries)
+    emptied = any(each.map == one.id and each.deleted for each in facts.asked)
+    return one.type in QUEUES or emptied or bool(one.written if one.type == RING else one.entries)
 
 
 def _held(facts: Activity, one: Map) -> set[int]:

@@ -67,6 +67,10 @@ class Sources:
         found = lines.body("\n".join(rows), first)
         return first, "\n".join(rows[found.start - 1 : found.stop - 1])
 
+    def empties(self, table: str) -> bool:
+        """Whether a program takes entries out of the map again."""
+        return re.search(rf"\b{re.escape(table)}\s*\.\s*(?:delete|pop)\s*\(", self.own) is not None
+
     def first_line(self, name: str) -> int | None:
         """Where the program `name` begins."""
         return lines.function_line(self.own, name) if self.own else None

@@ -118,6 +118,8 @@ class Asked:
     written: tuple[int, ...] = ()
     walked: bool = False
     """It went through the keys."""
+    deleted: bool = False
+    """It took entries out."""
 
 
 @dataclass(frozen=True, kw_only=True)

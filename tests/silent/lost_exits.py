@@ -20,8 +20,8 @@ int called(struct pt_regs *ctx)
 seen = []
 bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"getppid"), fn_name=b"called")
 bpf["calls"].open_perf_buffer(lambda cpu, data, size: seen.append(size), page_cnt=1)
-for _ in range(2000):
-    os.getppid()
 for _ in range(5):
+    for _ in range(400):
+        os.getppid()
     bpf.perf_buffer_poll(20)
 print("calls:", len(seen))

@@ -47,7 +47,7 @@ NEUTRAL = frozenset((
     "set_robust_list", "setitimer", "tgkill", "timer_create", "timer_settime", "uname", "wait4", "write",
 ))  # fmt: skip
 """System calls by which a script waits, prints, imports and asks BCC: no work that a program of its own should see."""
-LOOKUP_ELEM, UPDATE_ELEM = 1, 2
+LOOKUP_ELEM, UPDATE_ELEM, DELETING = 1, 2, (3, 21, 25, 27)
 """enum bpf_cmd."""
 LIBRARY = re.compile(r"\.so\b.*")
 
@@ -151,7 +151,7 @@ class Observer:
             elif int(command) == UPDATE_ELEM:
                 found[number] = replace(one, written=_with(one.written, value))
             else:
-                found[number] = replace(one, walked=True)
+                found[number] = replace(one, walked=True, deleted=one.deleted or int(command) in DELETING)
         return tuple(found.values())
 
     def _set(self, name: str, text: str) -> None:
