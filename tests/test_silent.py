@@ -117,11 +117,11 @@ table.RingBuf(b"calls", bytes(range(8))).open_ring_buffer(read)
 """
 
 
-def looked_at(tmp_path, text):
+def looked_at(tmp_path, text, seconds=20.0):
     """What a script under a BCC without a kernel held, and had done, each time that it was looked at."""
     (tmp_path / "tool.py").write_text(text)
     path = os.pathsep.join([str(SILENT / "fake"), str(ROOT)])
-    argv = [sys.executable, str(SILENT / "fake/looks.py"), str(tmp_path / "tool.py")]
+    argv = [sys.executable, str(SILENT / "fake/looks.py"), str(tmp_path / "tool.py"), str(seconds)]
     ran = subprocess.run(argv, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
@@ -146,6 +146,12 @@ def test_a_script_is_looked_at_before_its_end(tmp_path, end, status):
     seen = looked_at(tmp_path, ENDS + end)
     assert (seen["held"], seen["status"], seen["ended"]) == ([True], status, True)
     assert seen["calls"] == {"attach_kprobe": [5, 1], "perf_buffer_poll": [7, 3]}
+
+
+def test_a_script_that_has_come_to_its_end_is_not_asked_again(tmp_path):
+    """What it does then can take longer than it is watched, and its programs are gone."""
+    seen = looked_at(tmp_path, f"import atexit\n{ENDS}atexit.register(time.sleep, 1.5)\n", 0.3)
+    assert (seen["held"], seen["ended"]) == ([True], True)
 
 
 def test_a_script_is_looked_at_before_it_cleans_up(tmp_path):

@@ -39,12 +39,13 @@ COUNTS = INSTANCE / "events/raw_syscalls/sys_enter/hist"
 COUNTED = re.compile(r"\{ common_pid:\s+(\d+), id: (?:sys_)?(\S+)\s+\[\s*\d+\] \} hitcount:\s+(\d+)")
 NEUTRAL = frozenset((
     "access", "alarm", "bpf", "brk", "clock_nanosleep", "clone", "clone3", "close", "dup", "dup2", "epoll_create1",
-    "epoll_ctl", "epoll_pwait", "epoll_wait", "exit", "exit_group", "faccessat2", "fcntl", "fstat", "ftruncate",
-    "futex", "getcwd", "getdents64", "getegid", "geteuid", "getgid", "getpid", "getrandom", "gettid", "getuid",
-    "ioctl", "kill", "lseek", "madvise", "mmap", "mprotect", "mremap", "munmap", "nanosleep", "newfstatat", "openat",
-    "perf_event_open", "poll", "ppoll", "pread64", "prlimit64", "pselect6", "pwrite64", "read", "readlink",
-    "restart_syscall", "rseq", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "select",
-    "set_robust_list", "setitimer", "tgkill", "timer_create", "timer_settime", "uname", "wait4", "write",
+    "epoll_ctl", "epoll_pwait", "epoll_wait", "exit", "exit_group", "faccessat2", "fcntl", "fstat", "fsync",
+    "ftruncate", "futex", "getcwd", "getdents", "getdents64", "getegid", "geteuid", "getgid", "getpid", "getrandom",
+    "getrusage", "gettid", "getuid", "ioctl", "kill", "lseek", "madvise", "mmap", "mprotect", "mremap", "munmap",
+    "nanosleep", "newfstat", "newfstatat", "newlstat", "newstat", "newuname", "openat", "perf_event_open", "poll",
+    "ppoll", "pread64", "prlimit64", "pselect6", "pwrite64", "read", "readlink", "restart_syscall", "rseq",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sched_getaffinity", "sched_yield", "select", "set_robust_list",
+    "setitimer", "statfs", "sysinfo", "tgkill", "timer_create", "timer_settime", "times", "uname", "wait4", "write",
 ))  # fmt: skip
 """System calls by which a script waits, prints, imports and asks BCC: no work that a program of its own should see."""
 LOOKUP_ELEM, UPDATE_ELEM, DELETING = 1, 2, (3, 21, 25, 27)

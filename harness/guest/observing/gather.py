@@ -40,7 +40,7 @@ STIRS_MIN = 2
 BUSY = 0.5
 """A script that uses more than this share of a processor, and has attached nothing, is still setting up."""
 GRACE_S = 5
-OF_WATCH = ("script", "names", "tables", "attached_s", "opened")
+OF_WATCH = ("script", "names", "tables", "attached_s", "opened", "over")
 """What the record holds of Watch's."""
 SOURCE_BEGIN = "#if defined(BPF_LICENSE)\n"
 SOURCE_END = "#include <bcc/footer.h>\n"
@@ -200,6 +200,8 @@ def _wait(
         if done and os.WIFSTOPPED(status):
             if not asked and _is_loaded(folder):
                 seen = _later(seen, look(pid))
+            if not asked and _record(folder).get("over"):
+                asked, end = True, time.monotonic() + SETUP_DEADLINE_S  # it ends by itself; what is left is its own
             os.kill(pid, signal.SIGCONT)
         elif done:
             with contextlib.suppress(ProcessLookupError):

@@ -110,7 +110,7 @@ class Watch:
             known = {"calls": calls, "layouts": list(self._layouts.values()), "arrived": arrived}
             self._recorder.note(
                 script={name: codec.plain(rows) for name, rows in known.items()}, names=self._names,
-                tables=self._tables, attached_s=self._attached_s, opened=self._files,
+                tables=self._tables, attached_s=self._attached_s, opened=self._files, over=self._over,
             )  # fmt: skip
 
     # where the process can end

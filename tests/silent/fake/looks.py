@@ -28,7 +28,7 @@ class Observer:
 def main():
     gather.activity.Observer = Observer
     gather._stir = lambda: None
-    found = gather.of_script(Path(sys.argv[1]), 20)
+    found = gather.of_script(Path(sys.argv[1]), float(sys.argv[2]))
     script = found.activity and found.activity.script
     readers = [one.reader for one in script.layouts] if script else []
     calls = {one.what: [one.line, one.count] for one in script.calls} if script else {}
