@@ -222,6 +222,14 @@ def test_a_check_for_null_is_no_filter():
     assert Sources(own=text).filters("count") == []
 
 
+@pytest.mark.parametrize("piece", ["/*", "if (", "if (a) {", "a = ", "BPF_HASH(", "if (a || b)\n return 0;\n"])
+def test_a_text_of_any_shape_is_searched_within_a_second(piece):
+    sources = Sources(own=("int count(void *ctx)\n{\n" + piece * 64_000)[:64_000])
+    begin = time.process_time()
+    sources.filters("count"), sources.result_line("count"), sources.key_line("counts")
+    assert time.process_time() - begin < 1
+
+
 def test_a_queue_is_written_into_as_far_as_anyone_knows():
     assert of_script(WAITS, LINE % "pid != 1", maps=(replace(COUNTS, type=22, entries=0, keys=()),)) is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from harness.explain import limits, lines
@@ -14,10 +15,12 @@ OUTPUT = re.compile(
     r"|\.(?:increment|atomic_increment|update|insert|push|lookup_or_(?:try_)?init)\s*\(|lock_xadd"
 )
 IF = re.compile(r"\bif\s*\(")
-FOUND = re.compile(r"(\w+)\s*=[^=;]*(?:lookup\w*|reserve)\s*\(")
+FOUND = re.compile(r"\b(\w+)\s*=[^=;]{0,200}(?:lookup\w*|reserve)\s*\(")
 """A variable that is 0 where a map has no such key, or a buffer no room."""
 RESULT = re.compile(r"\bPT_REGS_RC\s*\(|\bctx\s*->\s*(?:ax|regs\[0\])")
-COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+ASKED_MAX, BLOCK_MAX, CONDITIONS_MAX = 1_000, 4_000, 200
+"""Characters of a condition, and of the block behind it, that are looked at; conditions of a program."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,12 @@ def _plain(text: str) -> str:
 
 def _conditions(first: int, text: str) -> Iterator[Condition]:
     absent = {found[1] for found in FOUND.finditer(text)}
-    for found in IF.finditer(text):
+    for found in islice(IF.finditer(text), CONDITIONS_MAX):
         end = _closing(text, found.end() - 1)
         asked = text[found.end() : end]
-        after = text[end + 1 :].lstrip().removeprefix("{").lstrip()
+        after = text[end + 1 : end + BLOCK_MAX].lstrip().removeprefix("{").lstrip()
         returns = after.startswith("return")
-        guards = not returns and OUTPUT.search(_block(text[end + 1 :])) is not None
+        guards = not returns and OUTPUT.search(_block(text[end + 1 : end + BLOCK_MAX])) is not None
         parts = [part.strip(" ()\n\t") for part in re.split(r"\|\||&&", asked)]
         if (returns or guards) and not all(_is_null_check(part, absent) for part in parts):
             yield Condition(first + text.count("\n", 0, found.start()), asked.strip())
@@ -151,11 +154,11 @@ def _is_null_check(part: str, absent: set[str]) -> bool:
 def _closing(text: str, opened: int) -> int:
     """The index of the bracket that closes the one at `opened`."""
     depth = 0
-    for at in range(opened, len(text)):
+    for at in range(opened, min(len(text), opened + ASKED_MAX)):
         depth += (text[at] == "(") - (text[at] == ")")
         if depth == 0:
             return at
-    return len(text)
+    return min(len(text), opened + ASKED_MAX)
 
 
 def _block(text: str) -> str:
