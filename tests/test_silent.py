@@ -254,6 +254,15 @@ def test_one_idle_program_is_no_fault_where_something_came():
     assert of_script(WORKS, programs=both).kind == "never-hit"
 
 
+def test_programs_that_were_attached_are_not_said_to_be_missing():
+    attached = (Called(what="attach_kprobe", name="count"),)
+    gone = {"programs": (), "attachments": (), "maps": ()}
+    assert of_script(Script(calls=attached), **gone) is None
+    found = of_script(Script(calls=(*attached, Called(what="cleanup"))), **gone)
+    assert (found.kind, "cleanup()" in found.text) == ("not-attached", True)
+    assert of_script(Script(), **gone).kind == "not-attached"
+
+
 def test_a_call_before_the_attaching_comes_too_early():
     early = Script(ended=True, too_early={"getppid": 7})
     found = of_script(early, programs=(IDLE,))

@@ -124,6 +124,12 @@ def what_came(facts: Activity) -> str:
 
 
 def _not_attached(facts: Activity, sources: Sources) -> Cause | None:
+    if not facts.programs and _called(facts, "attach_"):
+        if not _called(facts, "cleanup"):
+            return None  # they were attached, and gone before anything was looked at
+        text = "cleanup(), or the end of a `with`, detached and unloaded the programs before the script's end."
+        place = _call_place(facts, sources, "cleanup")
+        return Cause("not-attached", text, "Call it last, when all that is to be seen has happened.", place)
     if not facts.programs:
         text = "No BPF program is loaded in this process."
         advice = "Attach it: BCC loads a function then, and unloads it at cleanup() or at the end of a `with`."
