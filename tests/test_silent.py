@@ -148,6 +148,12 @@ def test_a_script_is_looked_at_before_its_end(tmp_path, end, status):
     assert seen["calls"] == {"attach_kprobe": [5, 1], "perf_buffer_poll": [7, 3]}
 
 
+def test_files_that_a_script_opens_are_its_work(tmp_path):
+    """It works from its attaching on; what the one who watches it opens is none of that."""
+    assert looked_at(tmp_path, ENDS)["opened"] == [0]
+    assert looked_at(tmp_path, f"{ENDS}open('other', 'w').close()\n")["opened"] == [1]
+
+
 def test_a_script_that_has_come_to_its_end_is_not_asked_again(tmp_path):
     """What it does then can take longer than it is watched, and its programs are gone."""
     seen = looked_at(tmp_path, f"import atexit\n{ENDS}atexit.register(time.sleep, 1.5)\n", 0.3)
@@ -273,6 +279,7 @@ def test_keys_that_differ_in_padding_alone_are_one_key():
     spread = (replace(COUNTS, entries=22, distinct=2),)
     assert of_script(WAITS, maps=spread, printed=22).kind == "padding"
     assert of_script(WAITS, maps=(replace(COUNTS, entries=22, distinct=22),), printed=22) is None
+    assert of_script(WAITS, maps=(replace(COUNTS, distinct=2, unset=1),), printed=22).kind == "padding"
 
 
 def test_a_few_lost_events_are_told_by_bcc_itself():

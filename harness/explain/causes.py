@@ -47,6 +47,7 @@ OF_SETTING_UP = frozenset(
     {"bpf", "perf_event_open", "ioctl", "futex", "mmap", "brk", "openat", "read", "write", "close"}
 )
 """System calls that BCC itself makes before it has attached, or while it waits."""
+SET_ALL = "Set the whole key before its fields: struct key k = {}, or __builtin_memset(&k, 0, sizeof(k))."
 COMPARE = "Look at its conditions: what they compare, and with what."
 COMPUTED_S = 0.3
 """Seconds of processor time from which on a sampled script should have met itself: some 30 samples at 99 Hz."""
@@ -213,8 +214,13 @@ def _padding(facts: Activity, sources: Sources) -> Cause | None:
                 f"The map {one.name} holds {one.entries} entries under {_number(one.distinct, 'key')}:"
                 " the others differ in padding alone, bytes between the fields that are never set."
             )
-            advice = "Set the whole key before its fields: struct key k = {}, or __builtin_memset(&k, 0, sizeof(k))."
-            return Cause("padding", text, advice, sources.c(sources.key_line(one.name)))
+            return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
+        if one.unset:
+            text = (
+                f"In {one.unset} of the {_number(one.entries, 'key')} of {one.name} the padding between the fields holds"
+                " what was on the stack: it is never set, and one key can be spread over several entries."
+            )
+            return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
     return None
 
 

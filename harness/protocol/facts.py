@@ -84,6 +84,8 @@ class Map:
     """The first 8 bytes of some keys as numbers."""
     distinct: int | None = None
     """Keys that differ in a field, not in padding alone; None where the key's fields are not known."""
+    unset: int = 0
+    """Keys whose padding holds anything but zeros."""
     holds_workload: bool | None = None
     """Whether a key holds the process id of the test's workload; None where there are no keys to look at."""
     written: int = 0

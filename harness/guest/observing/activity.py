@@ -206,6 +206,7 @@ def with_contents(one: Map, workload: frozenset[int] = frozenset(), used: Sequen
                 one,
                 entries=len(held),
                 distinct=len({bytes(key[at] for at in used) for key in held}) if used else None,
+                unset=sum(any(byte for at, byte in enumerate(key) if at not in used) for key in held) if used else 0,
                 keys=tuple(int.from_bytes(key[:8], "little") for key in held),
                 holds_workload=any(workload.intersection(words(key)) for key in held),
             )

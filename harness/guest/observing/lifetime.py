@@ -41,8 +41,8 @@ ENDING = ("SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SI
 BASELINES_MAX = 20
 """How often the kernel's counts of system calls are copied: a pattern can attach hundreds of functions."""
 CALLS_MAX, LAYOUTS_MAX = 200, 50
-NOT_ITS_OWN = ("<frozen importlib", os.path.dirname(tables.__file__))
-"""Files that open others for the script: import, and BCC."""
+NOT_ITS_OWN = ("<frozen importlib", os.path.dirname(tables.__file__), os.path.dirname(__file__))
+"""Files that open others in the script's process: import, BCC, and ours."""
 ITEM = re.compile(r"(\d*)([a-zA-Z?])")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.guest.observing import gather
 from harness.protocol.facts import Activity, Script
 
-HELD = []
+HELD, OPENED = [], []
 
 
 class Observer:
@@ -21,6 +21,7 @@ class Observer:
 
     def facts(self, pid, record, before=""):
         names = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        OPENED.append(record.get("opened"))
         HELD.append(any(name.endswith("held") for name in names))
         return Activity(counted=True, programs=(), script=Script())
 
@@ -33,7 +34,7 @@ def main():
     readers = [one.reader for one in script.layouts] if script else []
     calls = {one.what: [one.line, one.count] for one in script.calls} if script else {}
     said = {"held": HELD, "status": found.status, "ended": bool(script and script.ended), "calls": calls}
-    said["readers"] = readers
+    said |= {"readers": readers, "opened": OPENED}
     print(json.dumps(said))
 
 
