@@ -217,7 +217,7 @@ def _padding(facts: Activity, sources: Sources) -> Cause | None:
             return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
         if one.unset:
             text = (
-                f"In {one.unset} of the {_number(one.entries, 'key')} of {one.name} the padding between the fields holds"
+                f"In {one.unset} of the {_number(one.entries, 'key')} of {one.name} the padding between fields holds"
                 " what was on the stack: it is never set, and one key can be spread over several entries."
             )
             return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
