@@ -1,10 +1,9 @@
 """What a proof depends on, as a digest: decided here alone. Rather too much than too little.
 
 Of the lesson: lesson.toml, its hints, its tests, each file beside them that is not the learner's, the solution; for a
-mutant also its entry, for an oracle all of tests/oracles that can travel, for a page its examples and all of
-the harness, which prints. Of the harness: what runs in the guest, with the locked pytest, and the host's rooms that can change a
-verdict. Left out: words alone (explain's rules, pages, the command line), and the learner's own files, which no proof
-reads.
+mutant also its entry, for an oracle all of tests/oracles that can travel, for a page its examples and the harness as a
+whole. Of the harness: what runs in the guest, with the locked pytest, and the host's rooms that can change a verdict.
+Left out: words alone (explain's rules, pages, the command line), and the learner's files, which no proof reads.
 """
 
 from __future__ import annotations

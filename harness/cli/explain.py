@@ -53,6 +53,8 @@ def explain(
 def _print(name: str, found: Explanation, place: str, body: str) -> None:
     if found.kind == "ok":
         show(f"{name}: nothing is wrong that the lab can see", style="green")
+        if found.cause:
+            show(f"    {found.cause}")
         return
     show(f"{place or name}  {found.rule or 'unknown'} ({found.kind})", style="bold")
     show("    " + body.replace("\n", "\n    "))

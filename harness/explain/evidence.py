@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from harness.explain.ctext import Sources
 from harness.protocol.facts import Activity, Frame, Gathered, Symbols
 
 Stage = Literal["compile", "load", "attach", "run", "ok"]
@@ -25,6 +26,10 @@ ATTACHING = re.compile(
 )
 
 REFUSED_BY_BCC = re.compile("Failed to load|super-user")
+
+
+ENDED_BY = (1, 2, 9, 10, 12, 14, 15)
+"""Signals by which a script may end as it should: HUP, INT, KILL, USR1, USR2, ALRM, TERM (signal(7))."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +66,12 @@ class Evidence:
     nothing_loaded: bool = False
     """A script ended by itself and made no BPF object."""
     activity: Activity | None = None
-    """What the kernel knew of a script that ran to the end of its time."""
+    """What the kernel knew of a script before its end, or at the end of its time."""
+
+    @property
+    def sources(self) -> Sources:
+        """The learner's texts, in which a cause's line is looked for."""
+        return Sources(self.own, self.path, self.file, self.files)
 
     @property
     def answers(self) -> frozenset[str]:
@@ -105,7 +115,7 @@ def of_gathered(found: Gathered, files: Mapping[Path, str]) -> Evidence:
     file = Path(found.file) if Path(found.file) in files else None
     path = Path(found.path) if Path(found.path) in files else file
     is_script = found.file.endswith(".py")
-    failed = found.status not in (0, -9, -2) or found.callback
+    failed = found.status not in (0, *(-number for number in ENDED_BY)) or found.callback
     if found.status < 0 and (found.stage == "compile" or not is_script):
         failed = True  # a script may be ended when its time is over; a program ends by itself
     idle = not failed and is_script and found.modules == 0

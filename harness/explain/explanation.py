@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.explain import causes, limits, near
+from harness.explain.ctext import Place
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
 from harness.explain.registers import TYPES
@@ -60,6 +61,8 @@ def explain(evidence: Evidence) -> Explanation:
     for rule in rules():
         if (groups := rule.match(evidence, finding)) is not None:
             return _made(rule, groups, evidence, finding, whole)
+    if evidence.stage == "run" and evidence.activity and (silent := _of_silence(evidence)).kind == "silent":
+        return silent  # it raised because nothing had come
     return Explanation(
         "unknown", "", finding.path, finding.line, finding.column, _source(evidence, finding),
         UNKNOWN.format(message=finding.message or "there is none"), finding.known, LOOK, "docs/troubleshooting.md",
@@ -74,13 +77,19 @@ def _accepted(evidence: Evidence, finding: Finding) -> bool:
 
 
 def _of_silence(evidence: Evidence) -> Explanation:
-    """Nothing failed: all is well, or nothing was seen and the kernel knows why."""
+    """Nothing failed: all is well, or what was seen is wrong or nothing, and the kernel knows why."""
     seen = evidence.activity
-    found = causes.cause(seen) if seen and seen.printed <= causes.QUIET else None
-    if found is None:
+    if seen is None:
         return Explanation("ok", path=evidence.file)
+    sources = evidence.sources
+    found = causes.cause(seen, sources)
+    if found is None:
+        return Explanation("ok", path=evidence.file, cause=causes.what_came(seen))
+    place = found.place or Place(evidence.file or Path(), 0)
+    rows = evidence.files.get(place.path, sources.own).splitlines()
     return Explanation(
-        "silent", found.kind, evidence.file, cause=found.text, advice=found.advice,
+        "silent", found.kind, place.path, place.line or None,
+        source=rows[place.line - 1] if 0 < place.line <= len(rows) else "", cause=found.text, advice=found.advice,
         page=f"docs/silent.md#{found.kind}", log=evidence.text,
     )  # fmt: skip
 

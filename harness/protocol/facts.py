@@ -25,7 +25,7 @@ class Program:
 
     id: int
     name: str
-    """The C function's name; the kernel keeps its first 15 characters."""
+    """The C function's name; its first 15 characters where this process did not load it: the kernel keeps no more."""
     type: int
     """enum bpf_prog_type (include/uapi/linux/bpf.h, Linux 6.12)."""
     runs: int = 0
@@ -82,6 +82,10 @@ class Map:
     entries: int = 0
     keys: tuple[int, ...] = ()
     """The first 8 bytes of some keys as numbers."""
+    distinct: int | None = None
+    """Keys that differ in a field, not in padding alone; None where the key's fields are not known."""
+    unset: int = 0
+    """Keys whose padding holds anything but zeros."""
     holds_workload: bool | None = None
     """Whether a key holds the process id of the test's workload; None where there are no keys to look at."""
     written: int = 0
@@ -116,6 +120,77 @@ class Asked:
     written: tuple[int, ...] = ()
     walked: bool = False
     """It went through the keys."""
+    deleted: bool = False
+    """It took entries out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """A function of BCC's that a script called."""
+
+    what: str
+    """Its name, as open_perf_buffer or attach_kprobe."""
+    name: str = ""
+    """The table, or the C function that was attached."""
+    path: str = ""
+    line: int = 0
+    """Of the first call in the script's own files."""
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One field of a structure."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A structure as C has it, and the class or format by which a script read it."""
+
+    table: str
+    what: Literal["event", "key", "value"]
+    reader: str
+    """The class's name, or struct's format."""
+    size: int
+    """Bytes in C."""
+    read_size: int
+    """Bytes in Python."""
+    fields: tuple[Part, ...] = ()
+    read: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """What the callback of one buffer was given, and what the kernel dropped because the buffer was full."""
+
+    table: str
+    events: int = 0
+    lost: int = 0
+    own_lost: bool = False
+    """The script has a callback for losses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What a script did with BCC, seen from inside its process."""
+
+    ended: bool = False
+    """By itself, before its time was over."""
+    calls: tuple[Called, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+    arrived: tuple[Arrived, ...] = ()
+    worked: int = 0
+    """System calls that it made after it had attached its programs, those of waiting and printing left out."""
+    own_calls: Mapping[str, int] = field(default_factory=dict)
+    """System calls of its threads after that."""
+    too_early: Mapping[str, int] = field(default_factory=dict)
+    """System calls of its threads before that."""
+    computed_s: float = 0.0
+    """Processor time that it used after that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +213,8 @@ class Activity:
     """System call → how often the machine called it meanwhile."""
     printed: int = 0
     """Different lines that a script printed."""
+    script: Script | None = None
+    """None in a test."""
 
 
 @dataclass(frozen=True, kw_only=True)

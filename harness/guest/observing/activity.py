@@ -8,15 +8,15 @@ import mmap
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from harness.guest.observing import objects
 from harness.guest.observing.objects import PROC
-from harness.protocol.facts import Activity, Asked, Attachment, Buffers, Map, OtherFile, Reader
+from harness.protocol.facts import Activity, Asked, Attachment, Buffers, Map, OtherFile, Reader, Script
 
 TRACING = Path("/sys/kernel/tracing")
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
@@ -34,23 +34,43 @@ PAGE = mmap.PAGESIZE
 DATA_HEAD = 1024
 """Where struct perf_event_mmap_page has data_head, and behind it data_tail."""
 ASKED = re.compile(r"-(\d+)\s+\[.* lookup: \(.*\) cmd=(\d+) fd=(\d+) key=0x([0-9a-f]+)")
-COUNTED = re.compile(r"\{ id: (?:sys_)?(\S+)\s+\[\s*\d+\] \} hitcount:\s+(\d+)")
-LOOKUP_ELEM, UPDATE_ELEM = 1, 2
+HIST = "hist:keys=common_pid,id.syscall:size=16384"
+COUNTS = INSTANCE / "events/raw_syscalls/sys_enter/hist"
+COUNTED = re.compile(r"\{ common_pid:\s+(\d+), id: (?:sys_)?(\S+)\s+\[\s*\d+\] \} hitcount:\s+(\d+)")
+NEUTRAL = frozenset((
+    "access", "alarm", "bpf", "brk", "clock_nanosleep", "clone", "clone3", "close", "dup", "dup2", "epoll_create1",
+    "epoll_ctl", "epoll_pwait", "epoll_wait", "exit", "exit_group", "faccessat2", "fcntl", "fstat", "fsync",
+    "ftruncate", "futex", "getcwd", "getdents", "getdents64", "getegid", "geteuid", "getgid", "getpid", "getrandom",
+    "getrusage", "gettid", "getuid", "ioctl", "kill", "lseek", "madvise", "mmap", "mprotect", "mremap", "munmap",
+    "nanosleep", "newfstat", "newfstatat", "newlstat", "newstat", "newuname", "openat", "perf_event_open", "poll",
+    "ppoll", "pread64", "prlimit64", "pselect6", "pwrite64", "read", "readlink", "restart_syscall", "rseq",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sched_getaffinity", "sched_yield", "select", "set_robust_list",
+    "setitimer", "statfs", "sysinfo", "tgkill", "timer_create", "timer_settime", "times", "uname", "wait4", "write",
+))  # fmt: skip
+"""System calls by which a script waits, prints, imports and asks BCC: no work that a program of its own should see."""
+LOOKUP_ELEM, UPDATE_ELEM, DELETING = 1, 2, (3, 21, 25, 27)
 """enum bpf_cmd."""
 LIBRARY = re.compile(r"\.so\b.*")
 
 
-def of_process(pid: int, runs_before: dict[int, int] | None = None, workload: frozenset[int] = frozenset()) -> Activity:
-    """All that the kernel tells of `pid`'s programs now; runs are those since `runs_before`."""
+def of_process(
+    pid: int,
+    runs_before: dict[int, int] | None = None,
+    workload: frozenset[int] = frozenset(),
+    used: Mapping[int, list[int]] | None = None,
+) -> Activity:
+    """All that the kernel tells of `pid`'s programs now; runs are those since `runs_before`.
+
+    `used`: for maps with keys that have padding, the bytes of the key that belong to a field.
+    """
     before = runs_before or {}
     programs = objects.programs(pid)
-    used = {number for program in programs for number in program.maps}
-    maps = objects.maps(used)
+    maps = objects.maps({number for program in programs for number in program.maps})
     return Activity(
         counted=STATS.read_text().strip() == "1" if STATS.exists() else False,
         programs=tuple(replace(p, runs=p.runs - before.get(p.id, 0)) for p in programs),
         attachments=tuple(objects.attachments(pid)),
-        maps=tuple(with_contents(one, workload) for one in maps),
+        maps=tuple(with_contents(one, workload, (used or {}).get(one.id, [])) for one in maps),
         workload=tuple(sorted(workload)),
         buffers=perf_buffers(pid),
         trace_readers=tuple(
@@ -69,31 +89,51 @@ class Observer:
         INSTANCE.mkdir(exist_ok=True)
         _write(EVENTS, f"e:{LOOKUP} syscalls.sys_enter_bpf cmd=$cmd:u32 fd=+u0($uattr):u32 key=+u0(+u8($uattr)):x64")
         self._set(f"events/{LOOKUP}/enable", "1")
-        self._set("events/raw_syscalls/sys_enter/trigger", "hist:keys=id.syscall")
+        self._set("events/raw_syscalls/sys_enter/trigger", HIST)
         self._lines = lines_written()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._set("events/raw_syscalls/sys_enter/trigger", "!hist:keys=id.syscall")
+        self._set("events/raw_syscalls/sys_enter/trigger", f"!{HIST}")
         self._set(f"events/{LOOKUP}/enable", "0")
         INSTANCE.rmdir()
         _write(EVENTS, f"-:{LOOKUP}")
         STATS.write_text(self._stats_before)
 
-    def facts(self, pid: int) -> Activity:
-        """What of_process says, and the calls of maps, the system calls, the lines of the trace since the beginning."""
+    def facts(self, pid: int, record: Mapping[str, Any], before: str = "") -> Activity:
+        """What of_process says, and the calls of maps, the system calls, the lines of the trace since the beginning.
+
+        `record` is what the script's own process has noted; `before` are the counts of system calls at its last attach.
+        """
         asked = self._asked(pid)  # first: what follows asks maps itself
-        found = of_process(pid)
+        tables = record.get("tables", {})
+        found = of_process(
+            pid, workload=frozenset({pid}), used={int(number): one["used"] for number, one in tables.items()}
+        )
+        names = record.get("names", {})
         attachments = (users(one, pid) if one.kind.startswith("u") else one for one in found.attachments)
-        calls = COUNTED.findall(self._get("events/raw_syscalls/sys_enter/hist"))
+        earlier = _calls(before)
+        calls = _calls(self._get("events/raw_syscalls/sys_enter/hist"))
+        calls.subtract(earlier)
+        own = set(os.listdir(PROC / str(pid) / "task"))
+        of_own = {name: count for name, count in _by_name(calls, own).items() if count > 0}
+        script = Script(
+            own_calls=of_own,
+            too_early=_by_name(earlier, own),
+            worked=sum(count for name, count in of_own.items() if name not in NEUTRAL) + record.get("opened", 0),
+            computed_s=max(0.0, objects.used_s(pid) - record.get("attached_s", 0.0)),
+        )
         return replace(
             found,
+            programs=tuple(replace(one, name=names.get(str(one.id), one.name)) for one in found.programs),
+            maps=tuple(replace(one, name=tables.get(str(one.id), {}).get("name", one.name)) for one in found.maps),
             attachments=tuple(attachments),
             asked=asked,
-            syscalls={name: int(count) for name, count in calls},
+            syscalls={name: count for name, count in _by_name(calls).items() if count > 0},
             trace_lines=lines_written() - self._lines,
+            script=script,
         )
 
     def _asked(self, pid: int) -> tuple[Asked, ...]:
@@ -112,7 +152,7 @@ class Observer:
             elif int(command) == UPDATE_ELEM:
                 found[number] = replace(one, written=_with(one.written, value))
             else:
-                found[number] = replace(one, walked=True)
+                found[number] = replace(one, walked=True, deleted=one.deleted or int(command) in DELETING)
         return tuple(found.values())
 
     def _set(self, name: str, text: str) -> None:
@@ -120,6 +160,20 @@ class Observer:
 
     def _get(self, name: str) -> str:
         return (INSTANCE / name).read_text(errors="replace")
+
+
+def _calls(hist: str) -> Counter[tuple[str, str]]:
+    """Thread and system call → how often, from the kernel's own counts."""
+    return Counter({(thread, name): int(count) for thread, name, count in COUNTED.findall(hist)})
+
+
+def _by_name(calls: Counter[tuple[str, str]], threads: set[str] | None = None) -> Counter[str]:
+    """System call → how often, by those threads alone if any are named."""
+    found: Counter[str] = Counter()
+    for (thread, name), count in calls.items():
+        if threads is None or thread in threads:
+            found[name] += count
+    return found
 
 
 def _write(path: Path, text: str) -> None:
@@ -136,7 +190,7 @@ def _with(seen: tuple[int, ...], value: int) -> tuple[int, ...]:
     return seen if value in seen or len(seen) >= KEYS_MAX else tuple(sorted((*seen, value)))
 
 
-def with_contents(one: Map, workload: frozenset[int] = frozenset()) -> Map:
+def with_contents(one: Map, workload: frozenset[int] = frozenset(), used: Sequence[int] = ()) -> Map:
     """The map with what is in it: entries, the first 8 bytes of some keys; for a ring what was written and read."""
     library = objects._library()
     fd = library.bpf_map_get_fd_by_id(one.id)
@@ -151,6 +205,8 @@ def with_contents(one: Map, workload: frozenset[int] = frozenset()) -> Map:
             return replace(
                 one,
                 entries=len(held),
+                distinct=len({bytes(key[at] for at in used) for key in held}) if used else None,
+                unset=sum(any(byte for at, byte in enumerate(key) if at not in used) for key in held) if used else 0,
                 keys=tuple(int.from_bytes(key[:8], "little") for key in held),
                 holds_workload=any(workload.intersection(words(key)) for key in held),
             )

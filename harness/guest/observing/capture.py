@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from harness.guest.observing import objects
 from harness.protocol.facts import Gathered, Symbols
 from harness.protocol.names import REFUSALS
 
@@ -66,7 +67,10 @@ class Capture:
     def _loading(self, load: Callable[..., int]) -> Callable[..., int]:
         def loaded(*args: Any) -> int:
             self._types[args[2].decode()] = int(args[1])
-            return load(*args)
+            fd = load(*args)
+            if fd >= 0 and (number := objects.fdinfo(os.getpid(), fd).get("prog_id")):
+                objects.names[int(number)] = args[2].decode()
+            return fd
 
         return loaded
 

@@ -6,6 +6,7 @@ InternalError) on a line for each file; ARGUMENTS is a JSON list, for the script
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -16,8 +17,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +28,7 @@ from typing import Any
 
 from harness.guest.observing import activity, objects
 from harness.protocol import codec
-from harness.protocol.facts import Activity, Frame, Gathered, Symbols
+from harness.protocol.facts import Activity, Arrived, Called, Frame, Gathered, Layout, Symbols
 from harness.protocol.messages import InternalError
 
 COMPILE_DEADLINE_S = 240
@@ -37,6 +40,8 @@ STIRS_MIN = 2
 BUSY = 0.5
 """A script that uses more than this share of a processor, and has attached nothing, is still setting up."""
 GRACE_S = 5
+OF_WATCH = ("script", "names", "tables", "attached_s", "opened", "over")
+"""What the record holds of Watch's."""
 SOURCE_BEGIN = "#if defined(BPF_LICENSE)\n"
 SOURCE_END = "#include <bcc/footer.h>\n"
 NOISE = re.compile(r"^(Running from kernel directory at: .*|clang -cc1 .*)\n", re.MULTILINE)
@@ -64,12 +69,12 @@ def of_program(
 def of_script(path: Path, seconds: float, arguments: Sequence[str] = ()) -> Gathered:
     """What is known of a BCC script that ran for `seconds`, while a few processes come and go beside it."""
 
-    def work() -> None:
+    def work() -> dict[str, Any]:
         sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)
-        runpy.run_path(str(path), run_name="__main__")
+        return runpy.run_path(str(path), run_name="__main__")
 
     with activity.Observer() as observer:
-        found = _observe(work, path, seconds, look=observer.facts)
+        found = _observe(work, path, seconds, observer=observer)
     _detach_xdp()
     return found
 
@@ -83,31 +88,38 @@ def _detach_xdp() -> None:
 
 
 def _observe(
-    work: Callable[[], None],
+    work: Callable[[], object],
     path: Path,
     seconds: float,
     deadline_s: float = COMPILE_DEADLINE_S,
-    look: Callable[[int], Activity | None] = lambda _: None,
+    observer: activity.Observer | None = None,
 ) -> Gathered:
+    """What a child that does `work` shows; with an observer it is looked at before its programs are gone."""
+
+    def look(pid: int) -> Activity | None:
+        return observer.facts(pid, _record(folder), _read(folder / "calls-before")) if observer else None
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o777)
         pid = os.fork()
         if pid == 0:
-            _become(work, path, folder)
+            _become(work, path, folder, watched=observer is not None)
         status, seen = _wait(pid, folder, seconds, deadline_s, look)
-        if seen:
-            seen = replace(seen, printed=len({*_read(folder / "output").splitlines()} - {""}))
+        if seen and seen.script:
+            script = replace(seen.script, **_script(_record(folder)))
+            seen = replace(seen, script=script, printed=len({*_read(folder / "output").splitlines()} - {""}))
         return Gathered(file=str(path), status=status, activity=seen, **_merge(folder))
 
 
-def _become(work: Callable[[], None], path: Path, folder: Path) -> None:
+def _become(work: Callable[[], object], path: Path, folder: Path, watched: bool) -> None:
     """The child: its output into a file, its calls of libbcc recorded. Never returns."""
     status = 1
     try:
         from harness.guest.observing.recorder import Recorder
 
         os.setsid()
+        _forget_parents_end()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (1, 2):
@@ -116,7 +128,15 @@ def _become(work: Callable[[], None], path: Path, folder: Path) -> None:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         recorder = Recorder(folder)
         recorder.install()
+        watch = None
+        if watched:
+            from harness.guest.observing.lifetime import Watch
+
+            watch = Watch(recorder, path.parent, activity.COUNTS)
+            watch.install()
         status = _run(work, recorder)
+        if watch:
+            _end(watch, recorder.interrupted)
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -124,14 +144,31 @@ def _become(work: Callable[[], None], path: Path, folder: Path) -> None:
         os._exit(status)
 
 
-def _run(work: Callable[[], None], recorder: Any) -> int:
+def _forget_parents_end() -> None:
+    """Forget what the process that forked this one does at its own end, such as removing its folder."""
+    atexit._clear()
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+
+
+def _end(watch: Any, interrupted: bool) -> None:
+    """What Python does at the end of a script, after a look at what is there: wait for threads, call what is due."""
+    if not interrupted:
+        threading._shutdown()  # type: ignore[attr-defined]
+    watch.look(last=True)
+    atexit._run_exitfuncs()
+
+
+def _run(work: Callable[[], object], recorder: Any) -> int:
     from harness.guest.observing.recorder import told
 
     try:
-        work()
-    except KeyboardInterrupt:
+        recorder.kept = work()
+    except KeyboardInterrupt as error:
+        recorder.interrupted, recorder.kept = True, error
         return 0
     except SystemExit as end:
+        recorder.kept = end
         if end.code in (None, 0):
             return 0
         if isinstance(end.code, str):
@@ -142,6 +179,7 @@ def _run(work: Callable[[], None], recorder: Any) -> int:
             recorder.raised(end)
         return 1
     except BaseException as error:
+        recorder.kept = error
         recorder.raised(error)
         print(told(error), file=sys.stderr, end="")
         return 1
@@ -151,18 +189,27 @@ def _run(work: Callable[[], None], recorder: Any) -> int:
 def _wait(
     pid: int, folder: Path, seconds: float, deadline_s: float, look: Callable[[int], Activity | None]
 ) -> tuple[int, Activity | None]:
-    """Until the child ends; after its time it is interrupted, then killed. Its status, and a last look at it alive."""
+    """Until the child ends; after its time it is interrupted, then killed. Its status, and the last look at it.
+
+    A child that stops itself is looked at and goes on: its end is near, and what it holds will be gone.
+    """
     end, asked, seen = time.monotonic() + deadline_s, False, None
     loaded, running_s, stirs, last, used_s = False, 0.0, 0, time.monotonic(), 0.0
     while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
+        done, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
+        if done and os.WIFSTOPPED(status):
+            if not asked and _is_loaded(folder):
+                seen = _later(seen, look(pid))
+            if not asked and _record(folder).get("over"):
+                asked, end = True, time.monotonic() + SETUP_DEADLINE_S  # it ends by itself; what is left is its own
+            os.kill(pid, signal.SIGCONT)
+        elif done:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             return os.waitstatus_to_exitcode(status), seen
         now = time.monotonic()
         if seconds and not asked:
-            before_s, used_s = used_s, _used_s(pid)
+            before_s, used_s = used_s, objects.used_s(pid)
             if not loaded and _is_loaded(folder):
                 loaded, end = True, min(end, now + SETUP_DEADLINE_S + seconds)
             if loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
@@ -180,19 +227,35 @@ def _wait(
         time.sleep(0.05)
 
 
-def _used_s(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
-    user, system = objects.stat(pid)[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+def _later(seen: Activity | None, now: Activity | None) -> Activity | None:
+    """The later of two looks at a script that comes to its end; the earlier where it has let its programs go since."""
+    if now is None or (seen is not None and seen.programs and not now.programs):
+        return seen
+    return replace(now, script=replace(now.script, ended=True)) if now.script else now
 
 
 def _is_loaded(folder: Path) -> bool:
     """Whether the child has compiled its programs, and may be asked about them."""
-    try:
-        record = json.loads((folder / "record.json").read_text())
-    except (OSError, ValueError):
-        return False
+    record = _record(folder)
     return bool(record["stage"] == "run" and record["modules"] > 0)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What the child has noted so far."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    except (OSError, ValueError):
+        return {"stage": "run", "modules": 0, "path": "", "source": ""}
+    return found
+
+
+def _script(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the child has noted of what it did itself: fields of Script."""
+    noted = record.get("script", {})
+    return {
+        name: tuple(codec.build(kind, row) for row in noted.get(name, ()))
+        for name, kind in (("calls", Called), ("layouts", Layout), ("arrived", Arrived))
+    }
 
 
 def _stir() -> None:
@@ -210,10 +273,7 @@ def _merge(folder: Path) -> dict[str, Any]:
     from harness.guest.observing import symbols
     from harness.guest.observing.recorder import shortened
 
-    try:
-        record: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    except (OSError, ValueError):
-        record = {"stage": "run", "modules": 0, "path": "", "source": ""}
+    record = {name: value for name, value in _record(folder).items() if name not in OF_WATCH}
     text, rewritten, listings = take_apart(_read(folder / f"compiler-{record['modules']}"))
     listing = listings.get(record.get("program", ""), "")
     asked = symbols.about(record["message"] + text) if record.get("exception") else None
@@ -256,7 +316,7 @@ def _read(path: Path) -> str:
 
 def main() -> None:
     """One message on a line for each file named after the seconds and the arguments."""
-    import bcc  # noqa: F401 - the children fork with it imported
+    from harness.guest.observing import lifetime, symbols  # noqa: F401 - the children fork with them and BCC imported
 
     seconds, arguments = float(sys.argv[1]), json.loads(sys.argv[2])
     for name in sys.argv[3:]:

@@ -15,6 +15,8 @@ PROC = Path("/proc")
 FD_KINDS = ("raw tracepoint", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe")
 """enum bpf_task_fd_type (include/uapi/linux/bpf.h, Linux 6.12)."""
 MAP_IDS_MAX = 64
+names: dict[int, str] = {}
+"""Whole names of programs that this process loaded, by id: the kernel keeps 15 letters."""
 
 
 class ProgramInfo(ctypes.Structure):
@@ -78,6 +80,12 @@ def stat(pid: int) -> list[str]:
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()  # its name may hold anything
 
 
+def used_s(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    user, system = stat(pid)[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def program_ids(pid: int) -> set[int]:
     """Ids of the programs that the process holds open."""
     held = (fdinfo(pid, fd) for fd, what in files(pid) if what == "anon_inode:bpf-prog")
@@ -108,7 +116,7 @@ def program(number: int) -> Program | None:
     finally:
         os.close(fd)
     held = tuple(maps[: min(info.nr_map_ids, MAP_IDS_MAX)])
-    name = info.name.decode(errors="replace")
+    name = names.get(info.id, info.name.decode(errors="replace"))
     return Program(
         id=info.id, name=name, type=info.type, runs=info.runs, run_ns=info.run_ns, maps=held,
         xlated=info.xlated, jited=info.jited, verified=info.verified,

@@ -40,6 +40,9 @@ class Recorder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.interrupted = False
+        self.kept: object = None
+        """What holds the script's variables, or the frames in which it raised: Python keeps them to its end."""
         # opened now: a script may give up its rights
         self._file = os.open(folder / "record.json", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.record: dict[str, Any] = {"stage": "run", "modules": 0, "path": "", "source": ""}

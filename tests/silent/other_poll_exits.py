@@ -1,0 +1,23 @@
+"""Polls a ring buffer as if it were a perf buffer."""
+
+import os
+
+from bcc import BPF
+
+bpf = BPF(
+    text="""
+#include <uapi/linux/ptrace.h>
+BPF_RINGBUF_OUTPUT(calls, 8);
+int called(struct pt_regs *ctx)
+{
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    calls.ringbuf_output(&pid, sizeof(pid), 0);
+    return 0;
+}
+"""
+)
+bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"getppid"), fn_name=b"called")
+bpf["calls"].open_ring_buffer(lambda cpu, data, size: print("called"))
+for _ in range(23):
+    os.getppid()
+bpf.perf_buffer_poll(timeout=50)

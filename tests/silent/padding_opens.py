@@ -1,0 +1,41 @@
+"""Counts who opens files, at the entry and at the return."""
+
+import time
+
+from bcc import BPF
+
+bpf = BPF(
+    text="""
+struct place {
+    u8 known;
+    u32 uid;
+    u8 last;
+    u64 pid;
+};
+BPF_HASH(opens, struct place, u64);
+static inline void note(u8 known)
+{
+    struct place place;
+    place.known = known;
+    place.uid = bpf_get_current_uid_gid();
+    place.last = 1;
+    place.pid = bpf_get_current_pid_tgid() >> 32;
+    opens.increment(place);
+}
+TRACEPOINT_PROBE(syscalls, sys_enter_openat)
+{
+    note(1);
+    return 0;
+}
+TRACEPOINT_PROBE(syscalls, sys_exit_openat)
+{
+    note(1);
+    return 0;
+}
+"""
+)
+for _ in range(20):
+    open("/etc/passwd").close()
+    time.sleep(0.01)
+for place, count in bpf["opens"].items():
+    print(place.uid, place.pid, count.value)
