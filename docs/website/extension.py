@@ -1,0 +1,113 @@
+"""What Sphinx does to a page beyond Markdown: captions, described diagrams, examples, the picture of the rooms, links of names."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from harness.course.catalog import Course
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from website import diagrams, examples, names, rooms
+
+log = logging.getLogger(__name__)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register what is done to each page."""
+    app.add_config_value("workbook_root", "", "env")
+    app.connect("doctree-read", change)
+    app.connect("doctree-resolved", link_names)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def change(app: Sphinx, page: nodes.document) -> None:
+    """Change a page that was read, before links are resolved."""
+    name = app.env.docname
+    caption(page)
+    describe(page, diagrams.descriptions().get(name, []))
+    if name == "explain":
+        show_examples(page)
+    if name == "architecture":
+        show_rooms(page, Path(app.config.workbook_root) / "harness")
+
+
+def caption(page: nodes.document) -> None:
+    """Say above each block which file it shows, or which command printed it."""
+    for comment in list(page.findall(nodes.comment)):
+        kind, _, argument = comment.astext().partition(": ")
+        block = comment.next_node(nodes.literal_block, descend=False, siblings=True)
+        if kind not in ("code", "run") or block is None or block.parent is not comment.parent:
+            continue
+        words = argument.split(" | ")[0].strip()
+        put_caption(block, f"$ {words}" if kind == "run" else words.partition("#")[0])
+
+
+def put_caption(block: nodes.literal_block, words: str) -> None:
+    """Wrap a block with its caption, as Sphinx's own code-block does."""
+    wrapper = nodes.container("", literal_block=True, classes=["literal-block-wrapper"])
+    block.replace_self(wrapper)
+    wrapper += nodes.caption("", "", nodes.literal("", words))
+    wrapper += block
+
+
+def describe(page: nodes.document, descriptions: list[str]) -> None:
+    """Give each diagram its description as its text for screen readers."""
+    drawn = [
+        block
+        for block in page.findall(nodes.literal_block)
+        if not isinstance(block.parent, nodes.container) and diagrams.is_diagram(block.astext())
+    ]
+    for block, words in zip(drawn, descriptions, strict=False):
+        label = html.escape(" ".join(words.split()))
+        figure = nodes.container("", classes=["diagram"])
+        block.replace_self(figure)
+        figure += nodes.raw("", f'<div role="img" aria-label="{label}">', format="html")
+        figure += block
+        figure += nodes.raw("", "</div>", format="html")
+
+
+def show_examples(page: nodes.document) -> None:
+    """Show each class of faults by its example."""
+    found = examples.examples()
+    for section in page.findall(nodes.section):
+        name = section[0].astext()
+        if name not in found or name not in examples.classes():
+            continue
+        example = found[name]
+        block = nodes.literal_block(example.text, example.text, language=example.language)
+        block["linenos"] = bool(example.first)
+        if example.first:
+            block["highlight_args"] = {"linenostart": example.first, "hl_lines": [example.blamed] * bool(example.blamed)}
+        section += block
+        put_caption(block, example.title)
+
+
+def show_rooms(page: nodes.document, harness: Path) -> None:
+    """Draw the rooms under their heading, and say each arrow in words."""
+    for section in page.findall(nodes.section):
+        if section[0].astext() == "Rooms":
+            graph = rooms.graph(harness)
+            section.insert(1, nodes.raw("", rooms.svg(graph) + rooms.words(graph), format="html"))
+            return
+    log.warning("architecture has no section Rooms to draw the picture in", location=page)
+
+
+def link_names(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Link the first mention of each taught name to the index, except where it is taught."""
+    if name == "names":
+        return
+    known = names.Known.load(Course.load(Path(app.config.workbook_root)))
+    seen = {one for one, lessons in known.taught.items() if name in [lesson.page.stem for lesson in lessons]}
+    index = app.builder.get_relative_uri(name, "names")
+    for literal in list(page.findall(nodes.literal)):
+        about = names.spelling(literal.astext(), known)
+        if about is None or about in seen or isinstance(literal.parent, nodes.reference | nodes.title | nodes.caption):
+            continue
+        seen.add(about)
+        link = nodes.reference("", "", refuri=f"{index}#{names.anchor(about)}", internal=True)
+        literal.replace_self(link)
+        link += literal

@@ -1,0 +1,143 @@
+"""The names of BCC and of the kernel: which lesson teaches each, and that no page has one that nobody knows."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.authoring import teaching
+from harness.course.catalog import Course, Lesson
+
+MENTIONED = Path(__file__).with_name("mentioned.toml")
+SPAN = re.compile(r"`([^`\n]+)`")
+METHOD = re.compile(r"\b(BPF|USDT|Table|bpf)\.(\w+)\b(?!\.)(?!\.?c\b)")
+HEADING = re.compile(r"(#{2,}) (.*)")
+ROW = re.compile(r"^\| *`([^|]*)` *\| ([^|]+) \|", re.MULTILINE)
+PYTHON = "In Python"
+MACROS = "In C: macros and flags"
+HELPERS = "In C: helpers and methods of maps"
+
+
+@dataclass(frozen=True)
+class Known:
+    """All names that a page may have."""
+
+    taught: dict[str, tuple[Lesson, ...]]
+    mentioned: dict[str, str]
+    """Names that no lesson teaches and a page has all the same, with what each is."""
+    declared: frozenset[str]
+    """Of bcc's type stubs, in the index's spelling."""
+
+    @classmethod
+    def load(cls, course: Course) -> Known:
+        """What the lessons teach, what mentioned.toml explains, what bcc has."""
+        taught: dict[str, tuple[Lesson, ...]] = {}
+        for lesson in course:
+            for name in lesson.teaches:
+                taught[name] = (*taught.get(name, ()), lesson)
+        mentioned = tomllib.loads(MENTIONED.read_text())
+        return cls(taught, mentioned, frozenset(teaching.methods().values()))
+
+    def has(self, name: str) -> bool:
+        """Whether a page may have `name`."""
+        return name in self.taught or name in self.mentioned or name in self.declared
+
+    def faults(self, page: str, lines: list[str]) -> Iterator[str]:
+        """Names in `page`'s code spans that are spelt like BCC's and that neither a lesson nor BCC knows."""
+        for number, line in enumerate(lines, 1):
+            for span in SPAN.findall(line):
+                for name in found(span):
+                    if not self.has(name):
+                        yield f"{page}:{number}: unknown name {name}; next: fix it, or explain it in {_short(MENTIONED)}"
+
+    def misspelt(self, course: Course) -> Iterator[str]:
+        """Methods in a lesson.toml that bcc's type stubs do not have."""
+        for lesson in course:
+            for name in lesson.teaches:
+                if "." in name and _python(name) and name not in self.declared:
+                    yield f"lessons/{lesson.name}/lesson.toml: unknown name {name}; bcc's type stubs have no such method"
+
+
+def _short(path: Path) -> str:
+    return f"docs/website/{path.name}"
+
+
+def found(span: str) -> list[str]:
+    """The names in a code span, in the index's spelling."""
+    methods = [f"{'BPF' if owner == 'bpf' else owner}.{name}" for owner, name in METHOD.findall(span) if name != "c"]
+    return methods + [name for name in teaching.C_NAME.findall(span) if not name.endswith("_")]
+
+
+def _python(name: str) -> bool:
+    return name.startswith(("BPF.", "USDT."))
+
+
+def anchor(name: str) -> str:
+    """The id of a name's row."""
+    return re.sub(r"[^a-z0-9]+", "-", f"name-{name}".lower())
+
+
+def spelling(span: str, known: Known) -> str | None:
+    """The taught name that a whole code span is about, as `bpf.attach_kprobe(event=…)` is; None where there is none."""
+    bare = re.sub(r"\(.*", "", span).strip()
+    names = [bare, *(found(bare)[:1] if re.fullmatch(r"\w+(\.\w+)?", bare) else [])]
+    return next((name for name in names if name in known.taught), None)
+
+
+def page(course: Course, known: Known, pages: dict[str, str]) -> str:
+    """The index of all names, as a page."""
+    parts: dict[str, list[str]] = {PYTHON: [], MACROS: [], HELPERS: []}
+    for name in sorted(known.taught, key=lambda name: (name.rpartition(".")[2].lower(), name)):
+        parts[_part(name, known)].append(_row(name, known.taught[name], pages))
+    lines = ["# Names of BCC and of the kernel, and the lesson that teaches each", ""]
+    lines += [f"{len(known.taught)} names. *Table* stands for any map; a name that two lessons teach is taught on another side there."]
+    for title, rows in parts.items():
+        lines += ["", f"## {title}", "| name | what it does | lesson |", "|---|---|---|", *rows]
+    lines += ["", "## Mentioned, not taught", "| name | what it is |", "|---|---|"]
+    lines += [f"| `{name}` | {words} |" for name, words in sorted(known.mentioned.items(), key=lambda one: one[0].lower())]
+    return "\n".join(lines) + "\n"
+
+
+def _part(name: str, known: Known) -> str:
+    if name.startswith("Table."):
+        return PYTHON if name in known.declared else HELPERS
+    if re.match(r"bpf_|lock_", name):
+        return HELPERS
+    return MACROS if re.fullmatch(r"[A-Z0-9_]{5,}", name) else PYTHON
+
+
+def _row(name: str, lessons: tuple[Lesson, ...], pages: dict[str, str]) -> str:
+    texts = [pages[lesson.page.stem] for lesson in lessons if lesson.page.stem in pages]
+    words = next(filter(None, (_words(name, text) for text in texts)), "")
+    links = ", ".join(f"[{lesson.name}]({_place(name, lesson, pages)})" for lesson in lessons)
+    return f"| `{name}`{{#{anchor(name)}}} | {words} | {links} |"
+
+
+def _mentions(name: str, text: str) -> re.Match[str] | None:
+    return re.search(rf"(?<![\w.]){re.escape(name)}\b|[.\b]{re.escape(name.rpartition('.')[2])}\b", text)
+
+
+def _words(name: str, text: str) -> str:
+    """What a page's table says of `name`."""
+    return next((words.strip() for span, words in ROW.findall(text) if _mentions(name, span)), "")
+
+
+def _place(name: str, lesson: Lesson, pages: dict[str, str]) -> str:
+    """The lesson's page, at the section that first has the name."""
+    section = ""
+    for line in pages.get(lesson.page.stem, "").splitlines():
+        heading = HEADING.fullmatch(line)
+        section = slug(heading[2]) if heading else section
+        if _mentions(name, line):
+            break
+    else:
+        section = ""
+    return lesson.page.name + (f"#{section}" if section else "")
+
+
+def slug(heading: str) -> str:
+    """The id that a heading gets; a wrong one is a dead link, which the build finds."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower().replace("`", "")).replace(" ", "-")
