@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DESCRIPTIONS = Path(__file__).with_name("diagrams.toml")
-BLOCK = re.compile(r"^(?P<before>.*\n)```text\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?P<before>[^\n]*\n)```text\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 DRAWN = re.compile("[│┌└├─▶▼◀▲]")
 
 
@@ -18,8 +18,8 @@ def descriptions() -> dict[str, list[str]]:
 
 
 def is_diagram(text: str) -> bool:
-    """Whether a block of text is drawn: more than a line or two has box drawing characters."""
-    return sum(bool(DRAWN.search(line)) for line in text.splitlines()) > 2
+    """Whether a block of text is drawn: it has lines or arrows of box drawing characters."""
+    return bool(DRAWN.search(text))
 
 
 def faults(pages: dict[str, str]) -> Iterator[str]:

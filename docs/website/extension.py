@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sphinx.util import logging
 
 from website import diagrams, examples, names, rooms
 
+DIRECTIVE = re.compile(r"<!-- (code|run): (.*?) *-->")
 log = logging.getLogger(__name__)
 
 
@@ -37,18 +39,21 @@ def change(app: Sphinx, page: nodes.document) -> None:
 
 def caption(page: nodes.document) -> None:
     """Say above each block which file it shows, or which command printed it."""
-    for comment in list(page.findall(nodes.comment)):
-        kind, _, argument = comment.astext().partition(": ")
-        block = comment.next_node(nodes.literal_block, descend=False, siblings=True)
-        if kind not in ("code", "run") or block is None or block.parent is not comment.parent:
+    for raw in list(page.findall(nodes.raw)):
+        directive = DIRECTIVE.fullmatch(raw.astext().strip())
+        if directive is None:
             continue
-        words = argument.split(" | ")[0].strip()
-        put_caption(block, f"$ {words}" if kind == "run" else words.partition("#")[0])
+        kind, argument = directive.groups()
+        block = raw.next_node(descend=False, siblings=True)
+        raw.parent.remove(raw)
+        if isinstance(block, nodes.literal_block):
+            put_caption(page, block, f"$ {argument.split(' | ')[0]}" if kind == "run" else argument.partition("#")[0])
 
 
-def put_caption(block: nodes.literal_block, words: str) -> None:
-    """Wrap a block with its caption, as Sphinx's own code-block does."""
-    wrapper = nodes.container("", literal_block=True, classes=["literal-block-wrapper"])
+def put_caption(page: nodes.document, block: nodes.literal_block, words: str) -> None:
+    """Wrap a block with its caption, as Sphinx's own code-block does; Sphinx needs an id for each."""
+    number = sum(1 for _ in page.findall(nodes.caption)) + 1
+    wrapper = nodes.container("", literal_block=True, classes=["literal-block-wrapper"], ids=[f"block-{number}"])
     block.replace_self(wrapper)
     wrapper += nodes.caption("", "", nodes.literal("", words))
     wrapper += block
@@ -83,7 +88,7 @@ def show_examples(page: nodes.document) -> None:
         if example.first:
             block["highlight_args"] = {"linenostart": example.first, "hl_lines": [example.blamed] * bool(example.blamed)}
         section += block
-        put_caption(block, example.title)
+        put_caption(page, block, example.title)
 
 
 def show_rooms(page: nodes.document, harness: Path) -> None:

@@ -15,7 +15,7 @@ MENTIONED = Path(__file__).with_name("mentioned.toml")
 SPAN = re.compile(r"`([^`\n]+)`")
 METHOD = re.compile(r"\b(BPF|USDT|Table|bpf)\.(\w+)\b(?!\.)(?!\.?c\b)")
 HEADING = re.compile(r"(#{2,}) (.*)")
-ROW = re.compile(r"^\| *`([^|]*)` *\| ([^|]+) \|", re.MULTILINE)
+ROW = re.compile(r"^\|([^|]*`[^|]*)\| ([^|]+) \|", re.MULTILINE)
 PYTHON = "In Python"
 MACROS = "In C: macros and flags"
 HELPERS = "In C: helpers and methods of maps"
@@ -90,12 +90,12 @@ def spelling(span: str, known: Known) -> str | None:
 def page(course: Course, known: Known, pages: dict[str, str]) -> str:
     """The index of all names, as a page."""
     parts: dict[str, list[str]] = {PYTHON: [], MACROS: [], HELPERS: []}
-    for name in sorted(known.taught, key=lambda name: (name.rpartition(".")[2].lower(), name)):
+    for name in sorted(known.taught, key=str.lower):
         parts[_part(name, known)].append(_row(name, known.taught[name], pages))
-    lines = ["# Names of BCC and of the kernel, and the lesson that teaches each", ""]
-    lines += [f"{len(known.taught)} names. *Table* stands for any map; a name that two lessons teach is taught on another side there."]
+    lines = ["# Names, and the lesson that teaches each", ""]
+    lines += [f"The {len(known.taught)} names of BCC and of the kernel that the lessons teach. `Table` is any map, by its name in your program."]
     for title, rows in parts.items():
-        lines += ["", f"## {title}", "| name | what it does | lesson |", "|---|---|---|", *rows]
+        lines += ["", f"## {title}", "| name | in the lesson's words | lesson |", "|---|---|---|", *rows]
     lines += ["", "## Mentioned, not taught", "| name | what it is |", "|---|---|"]
     lines += [f"| `{name}` | {words} |" for name, words in sorted(known.mentioned.items(), key=lambda one: one[0].lower())]
     return "\n".join(lines) + "\n"
@@ -117,7 +117,7 @@ def _row(name: str, lessons: tuple[Lesson, ...], pages: dict[str, str]) -> str:
 
 
 def _mentions(name: str, text: str) -> re.Match[str] | None:
-    return re.search(rf"(?<![\w.]){re.escape(name)}\b|[.\b]{re.escape(name.rpartition('.')[2])}\b", text)
+    return re.search(rf"(?<!\w){re.escape(name)}\b|\.{re.escape(name.rpartition('.')[2])}\b", text)
 
 
 def _words(name: str, text: str) -> str:
