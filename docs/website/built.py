@@ -1,4 +1,4 @@
-"""Reads the site that was built: each link leads somewhere, each page can be reached, nothing is loaded from another host."""
+"""Reads the built site: each link leads somewhere, each page is reached, nothing is loaded from another host."""
 
 from __future__ import annotations
 

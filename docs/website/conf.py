@@ -8,6 +8,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_inline"]
 exclude_patterns = ["examples"]
 nitpicky = True
+smartquotes = False  # pages are shown as they are written
 
 html_theme = "furo"
 html_title = "eBPF Workbook"
@@ -17,6 +18,6 @@ html_use_index = False
 html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
-html_theme_options = {"top_of_page_buttons": []}
+html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
 pygments_style = "default"
 pygments_dark_style = "github-dark"

@@ -7,14 +7,14 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-DESCRIPTIONS = Path(__file__).with_name("diagrams.toml")
+DESCRIPTIONS = "docs/website/diagrams.toml"
 BLOCK = re.compile(r"^(?P<before>[^\n]*\n)```text\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 DRAWN = re.compile("[│┌└├─▶▼◀▲]")
 
 
-def descriptions() -> dict[str, list[str]]:
+def descriptions(root: Path) -> dict[str, list[str]]:
     """Page → what its diagrams show, in their order."""
-    return tomllib.loads(DESCRIPTIONS.read_text())
+    return tomllib.loads((root / DESCRIPTIONS).read_text())
 
 
 def is_diagram(text: str) -> bool:
@@ -22,9 +22,9 @@ def is_diagram(text: str) -> bool:
     return bool(DRAWN.search(text))
 
 
-def faults(pages: dict[str, str]) -> Iterator[str]:
+def faults(root: Path, pages: dict[str, str]) -> Iterator[str]:
     """Diagrams without a description, descriptions without a diagram."""
-    described = descriptions()
+    described = descriptions(root)
     for page, text in pages.items():
         lines = [
             text.count("\n", 0, match.end("before")) + 1
@@ -33,8 +33,8 @@ def faults(pages: dict[str, str]) -> Iterator[str]:
         ]
         has = len(described.get(page, []))
         for line in lines[has:]:
-            yield f"docs/{page}.md:{line}: this diagram has no description; next: write it in docs/website/diagrams.toml"
+            yield f"docs/{page}.md:{line}: this diagram has no description; next: write it in {DESCRIPTIONS}"
         if has > len(lines):
-            yield f"docs/website/diagrams.toml: {page} has {has} descriptions, its page {len(lines)} diagrams"
+            yield f"{DESCRIPTIONS}: {page} has {has} descriptions, its page {len(lines)} diagrams"
     for page in sorted(set(described) - set(pages)):
-        yield f"docs/website/diagrams.toml: there is no page {page}"
+        yield f"{DESCRIPTIONS}: there is no page {page}"

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from harness.explain import rules
 
-CORPUS = Path(__file__).resolve().parents[2] / "tests/explain"
+CORPUS = "tests/explain"
 AROUND = 5
 """Lines shown before and after the one at fault."""
 LOG_LINES = 12
@@ -44,28 +45,28 @@ def faults(page: str) -> Iterator[str]:
 
 
 @cache
-def examples() -> dict[str, Example]:
+def examples(root: Path) -> dict[str, Example]:
     """Class → its first example: a program where there is one, else a log."""
     found: dict[str, Example] = {}
-    tables = [tomllib.loads(path.read_text()) for path in sorted(CORPUS.glob("*.toml"))]
+    tables = [tomllib.loads(path.read_text()) for path in sorted((root / CORPUS).glob("*.toml"))]
     for kind in ("program", "log", "case"):
         for entry in (entry for table in tables for entry in table.get(kind, [])):
             if isinstance(entry["rule"], str) and "blame" not in entry:
-                found.setdefault(entry["rule"], _example(entry))
+                found.setdefault(entry["rule"], _example(root / CORPUS, entry))
     return found
 
 
-def _example(entry: dict[str, object]) -> Example:
+def _example(corpus: Path, entry: dict[str, Any]) -> Example:
     if "file" not in entry:
-        return _log(str(entry["log"]), f"a log: {entry['kind']}")
-    path = CORPUS / str(entry["file"])
+        return _log(entry["log"], f"a log: {entry['kind']}")
+    path = corpus / entry["file"]
     if path.suffix == ".log":
-        return _log(path.read_text(), f"tests/explain/{entry['file']}")
-    blamed = entry.get("line", 0)
-    number = int(blamed[0] if isinstance(blamed, list) else blamed)  # type: ignore[call-overload]
+        return _log(path.read_text(), f"{CORPUS}/{entry['file']}")
+    blamed: int | list[int] = entry.get("line", 0)
+    number = blamed[0] if isinstance(blamed, list) else blamed
     begin = max(0, number - 1 - AROUND)
     return Example(
-        f"tests/explain/{path.name}" + (f", line {number}" if number else ""),
+        f"{CORPUS}/{path.name}" + (f", line {number}" if number else ""),
         "c" if path.suffix == ".c" else "python",
         "\n".join(path.read_text().splitlines()[begin : begin + 2 * AROUND + 1]),
         begin + 1,

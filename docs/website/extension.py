@@ -1,4 +1,4 @@
-"""What Sphinx does to a page beyond Markdown: captions, described diagrams, examples, the picture of the rooms, links of names."""
+"""What a page has beyond Markdown: captions, described diagrams, examples, the picture of the rooms, linked names."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from harness.course.catalog import Course
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from harness.course.catalog import Course
 from website import diagrams, examples, names, rooms
 
 DIRECTIVE = re.compile(r"<!-- (code|run): (.*?) *-->")
@@ -28,13 +28,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def change(app: Sphinx, page: nodes.document) -> None:
     """Change a page that was read, before links are resolved."""
-    name = app.env.docname
+    name, root = app.env.docname, Path(app.config.workbook_root)
     caption(page)
-    describe(page, diagrams.descriptions().get(name, []))
+    describe(page, diagrams.descriptions(root).get(name, []))
     if name == "explain":
-        show_examples(page)
+        show_examples(page, examples.examples(root))
     if name == "architecture":
-        show_rooms(page, Path(app.config.workbook_root) / "harness")
+        show_rooms(page, root / "harness")
 
 
 def caption(page: nodes.document) -> None:
@@ -75,9 +75,8 @@ def describe(page: nodes.document, descriptions: list[str]) -> None:
         figure += nodes.raw("", "</div>", format="html")
 
 
-def show_examples(page: nodes.document) -> None:
+def show_examples(page: nodes.document, found: dict[str, examples.Example]) -> None:
     """Show each class of faults by its example."""
-    found = examples.examples()
     for section in page.findall(nodes.section):
         name = section[0].astext()
         if name not in found or name not in examples.classes():
@@ -86,7 +85,10 @@ def show_examples(page: nodes.document) -> None:
         block = nodes.literal_block(example.text, example.text, language=example.language)
         block["linenos"] = bool(example.first)
         if example.first:
-            block["highlight_args"] = {"linenostart": example.first, "hl_lines": [example.blamed] * bool(example.blamed)}
+            block["highlight_args"] = {
+                "linenostart": example.first,
+                "hl_lines": [example.blamed] * bool(example.blamed),
+            }
         section += block
         put_caption(page, block, example.title)
 

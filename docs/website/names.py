@@ -6,12 +6,11 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.authoring import teaching
 from harness.course.catalog import Course, Lesson
 
-MENTIONED = Path(__file__).with_name("mentioned.toml")
+MENTIONED = "docs/website/mentioned.toml"
 SPAN = re.compile(r"`([^`\n]+)`")
 METHOD = re.compile(r"\b(BPF|USDT|Table|bpf)\.(\w+)\b(?!\.)(?!\.?c\b)")
 HEADING = re.compile(r"(#{2,}) (.*)")
@@ -38,7 +37,7 @@ class Known:
         for lesson in course:
             for name in lesson.teaches:
                 taught[name] = (*taught.get(name, ()), lesson)
-        mentioned = tomllib.loads(MENTIONED.read_text())
+        mentioned = tomllib.loads((course.root / MENTIONED).read_text())
         return cls(taught, mentioned, frozenset(teaching.methods().values()))
 
     def has(self, name: str) -> bool:
@@ -51,18 +50,14 @@ class Known:
             for span in SPAN.findall(line):
                 for name in found(span):
                     if not self.has(name):
-                        yield f"{page}:{number}: unknown name {name}; next: fix it, or explain it in {_short(MENTIONED)}"
+                        yield f"{page}:{number}: unknown name {name}; next: fix it, or explain it in {MENTIONED}"
 
     def misspelt(self, course: Course) -> Iterator[str]:
         """Methods in a lesson.toml that bcc's type stubs do not have."""
         for lesson in course:
             for name in lesson.teaches:
                 if "." in name and _python(name) and name not in self.declared:
-                    yield f"lessons/{lesson.name}/lesson.toml: unknown name {name}; bcc's type stubs have no such method"
-
-
-def _short(path: Path) -> str:
-    return f"docs/website/{path.name}"
+                    yield f"lessons/{lesson.name}/lesson.toml: unknown name {name}; bcc's type stubs do not have it"
 
 
 def found(span: str) -> list[str]:
@@ -93,11 +88,14 @@ def page(course: Course, known: Known, pages: dict[str, str]) -> str:
     for name in sorted(known.taught, key=str.lower):
         parts[_part(name, known)].append(_row(name, known.taught[name], pages))
     lines = ["# Names, and the lesson that teaches each", ""]
-    lines += [f"The {len(known.taught)} names of BCC and of the kernel that the lessons teach. `Table` is any map, by its name in your program."]
+    lines += [f"The {len(known.taught)} names of BCC and of the kernel that the lessons teach."]
+    lines += ["`Table` is any map, by its name in your program."]
     for title, rows in parts.items():
         lines += ["", f"## {title}", "| name | in the lesson's words | lesson |", "|---|---|---|", *rows]
     lines += ["", "## Mentioned, not taught", "| name | what it is |", "|---|---|"]
-    lines += [f"| `{name}` | {words} |" for name, words in sorted(known.mentioned.items(), key=lambda one: one[0].lower())]
+    lines += [
+        f"| `{name}` | {words} |" for name, words in sorted(known.mentioned.items(), key=lambda one: one[0].lower())
+    ]
     return "\n".join(lines) + "\n"
 
 

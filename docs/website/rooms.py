@@ -79,23 +79,23 @@ def svg(found: Graph) -> str:
         f'<figure class="rooms"><svg viewBox="0 0 {WIDTH} {(top + 1) * ROW}" role="img" '
         'aria-labelledby="rooms-title rooms-description" xmlns="http://www.w3.org/2000/svg">'
         '<title id="rooms-title">The rooms of harness/ and what they import</title>'
-        f'<desc id="rooms-description">{len(found)} rooms in {top + 1} rows; each imports only from rows below its own. '
+        f'<desc id="rooms-description">{len(found)} rooms in {top + 1} rows; each imports only from lower ones. '
         f"{html.escape(summary)}. The list below the picture has every arrow.</desc>"
-        '<defs><marker id="rooms-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 8 4 0 8z"/></marker></defs>'
+        '<defs><marker id="rooms-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>'
         f"{''.join(lines)}{''.join(boxes)}</svg>"
-        "<figcaption>Drawn from the imports in the code. An arrow means “imports”; one that follows from others is left out."
-        "</figcaption></figure>"
+        "<figcaption>Drawn from the imports in the code. An arrow means “imports”; "
+        "one that follows from others is left out.</figcaption></figure>"
     )
 
 
 def words(found: Graph) -> str:
     """Every arrow, as a list that folds."""
     rows = [
-        f"<li><code>{name}</code> imports {', '.join(f'<code>{one}</code>' for one in sorted(others)) or 'no other room'}</li>"
+        f"<li><code>{name}</code> imports {', '.join(sorted(others)) or 'no other room'}</li>"
         for name, others in sorted(found.items(), key=lambda one: (-len(one[1]), one[0]))
     ]
-    return f"<details class=\"arrows\"><summary>Every arrow in words</summary><ul>{''.join(rows)}</ul></details>"
+    return f'<details class="arrows"><summary>Every arrow in words</summary><ul>{"".join(rows)}</ul></details>'
 
 
 Point = tuple[str, int]
@@ -116,7 +116,9 @@ def _paths(arrows: Graph, height: dict[str, int]) -> list[list[Point]]:
 def _rows(paths: list[list[Point]], height: dict[str, int]) -> list[list[Point]]:
     """The points of each row, from the lowest, in an order with few crossings: each near its neighbours' middle."""
     rows: list[list[Point]] = [[] for _ in range(max(height.values()) + 1)]
-    points = dict.fromkeys([*((name, row) for name, row in height.items()), *(point for path in paths for point in path)])
+    points = dict.fromkeys(
+        [*((name, row) for name, row in height.items()), *(point for path in paths for point in path)]
+    )
     for point in points:
         rows[point[1]].append(point)
     beside: dict[Point, list[Point]] = {point: [] for point in points}
@@ -173,6 +175,7 @@ def _arrow(places: list[tuple[float, float]], top: int) -> str:
 def _box(name: str, x: float, row: float, top: int) -> str:
     y, width = _y(row, top), _width(name)
     return (
-        f'<g><rect x="{x - width / 2:.0f}" y="{y - BOX_HEIGHT / 2:.0f}" width="{width:.0f}" height="{BOX_HEIGHT}" rx="5"/>'
+        f'<g><rect x="{x - width / 2:.0f}" y="{y - BOX_HEIGHT / 2:.0f}" '
+        f'width="{width:.0f}" height="{BOX_HEIGHT}" rx="5"/>'
         f'<text x="{x:.0f}" y="{y + 5:.0f}" text-anchor="middle">{name}</text></g>'
     )

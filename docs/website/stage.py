@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.course.catalog import Course
-
 from website import diagrams, examples, names
 
 GUIDES = ("explain", "silent", "troubleshooting")
@@ -27,7 +26,7 @@ def stage(root: Path, to: Path) -> list[str]:
     known = names.Known.load(course)
     faults = [fault for name, text in pages.items() for fault in known.faults(f"docs/{name}.md", prose(text))]
     faults += known.misspelt(course)
-    faults += diagrams.faults(pages)
+    faults += diagrams.faults(root, pages)
     faults += examples.faults(pages["explain"])
     pages["names"] = names.page(course, known, pages)
     pages["index"] += contents(course)
