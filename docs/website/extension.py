@@ -104,7 +104,7 @@ def show_rooms(page: nodes.document, harness: Path) -> None:
 
 
 def link_names(app: Sphinx, page: nodes.document, name: str) -> None:
-    """Link the first mention of each taught name to the index, except where it is taught."""
+    """Link the first mention of each taught name to the index, except where it is taught; in the lessons' table all."""
     if name == "names":
         return
     known = names.Known.load(Course.load(Path(app.config.workbook_root)))
@@ -114,7 +114,8 @@ def link_names(app: Sphinx, page: nodes.document, name: str) -> None:
         about = names.spelling(literal.astext(), known)
         if about is None or about in seen or isinstance(literal.parent, nodes.reference | nodes.title | nodes.caption):
             continue
-        seen.add(about)
+        if name != "index":
+            seen.add(about)
         link = nodes.reference("", "", refuri=f"{index}#{names.anchor(about)}", internal=True)
         literal.replace_self(link)
         link += literal
