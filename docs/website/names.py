@@ -12,7 +12,7 @@ from harness.course.catalog import Course, Lesson
 
 MENTIONED = "docs/website/mentioned.toml"
 SPAN = re.compile(r"`([^`\n]+)`")
-METHOD = re.compile(r"\b(BPF|USDT|Table|bpf)\.(\w+)\b(?!\.)(?!\.?c\b)")
+METHOD = re.compile(r"\b(BPF|USDT|Table|bpf)\.(\w+)\b")
 HEADING = re.compile(r"(#{2,}) (.*)")
 ROW = re.compile(r"^\|([^|]*`[^|]*)\| ([^|]+) \|", re.MULTILINE)
 PYTHON = "In Python"
@@ -61,9 +61,12 @@ class Known:
 
 
 def found(span: str) -> list[str]:
-    """The names in a code span, in the index's spelling."""
-    methods = [f"{'BPF' if owner == 'bpf' else owner}.{name}" for owner, name in METHOD.findall(span) if name != "c"]
-    return methods + [name for name in teaching.C_NAME.findall(span) if not name.endswith("_")]
+    """The names that a code span is or calls, in the index's spelling; a message that is quoted has others."""
+    methods = [
+        (match, f"{match[1].replace('bpf', 'BPF')}.{match[2]}") for match in METHOD.finditer(span) if match[2] != "name"
+    ]
+    others = [(match, match[0]) for match in teaching.C_NAME.finditer(span)]
+    return [name for match, name in methods + others if match[0] == span or span[match.end() :].startswith("(")]
 
 
 def _python(name: str) -> bool:
@@ -93,9 +96,8 @@ def page(course: Course, known: Known, pages: dict[str, str]) -> str:
     for title, rows in parts.items():
         lines += ["", f"## {title}", "| name | in the lesson's words | lesson |", "|---|---|---|", *rows]
     lines += ["", "## Mentioned, not taught", "| name | what it is |", "|---|---|"]
-    lines += [
-        f"| `{name}` | {words} |" for name, words in sorted(known.mentioned.items(), key=lambda one: one[0].lower())
-    ]
+    there = {name for text in pages.values() for span in SPAN.findall(text) for name in found(span)}
+    lines += [f"| `{name}` | {known.mentioned[name]} |" for name in sorted(there & set(known.mentioned), key=str.lower)]
     return "\n".join(lines) + "\n"
 
 
