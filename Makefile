@@ -110,4 +110,4 @@ lab-clean: environment ## remove the virtual machine; make lab rebuilds it
 
 clean: ## remove the virtual machine and the environment
 	if [ -x $(WORKBOOK) ]; then $(WORKBOOK) lab clean; fi
-	rm -rf .venv .venv-docs
+	rm -rf .venv .venv-docs build/site

@@ -13,6 +13,7 @@ smartquotes = False  # pages are shown as they are written
 html_theme = "furo"
 html_title = "eBPF Workbook"
 html_static_path = ["static"]
+html_favicon = "static/icon.svg"
 html_css_files = ["site.css"]
 html_use_index = False
 html_copy_source = False

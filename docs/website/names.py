@@ -61,7 +61,10 @@ class Known:
 
 
 def found(span: str) -> list[str]:
-    """The names that a code span is or calls, in the index's spelling; a message that is quoted has others."""
+    """The names that a code span is or calls, in the index's spelling; a message that is quoted has others.
+
+    `BPF.name` stands for any method.
+    """
     methods = [
         (match, f"{match[1].replace('bpf', 'BPF')}.{match[2]}") for match in METHOD.finditer(span) if match[2] != "name"
     ]
