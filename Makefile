@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 UNLESS_NOT_YET = || { code=$$?; [ $$code -eq 1 ] || exit $$code; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup all doctor list progress report watch shell lab lab-clean quick test prove soak bench lock clean
+.PHONY: help environment setup all doctor list progress report watch shell lab lab-clean quick test prove soak bench docs lock clean
 .SILENT:
 
 help: ## list the targets
@@ -98,13 +98,19 @@ soak: environment ## stress the lab: restores, Ctrl-C, repeated runs (long)
 bench: environment ## measure how long the lab takes here
 	$(WORKBOOK) lab bench --raw bench.json
 
+docs: ## build the pages as a site that needs no network: build/site/index.html
+	sh harness/setup.sh --docs
+	PYTHONPATH=.:docs .venv-docs/bin/python -m website
+
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		-q pyproject.toml --group dev -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		-q --group docs -o requirements-docs.lock
 
 lab-clean: environment ## remove the virtual machine; make lab rebuilds it
 	$(WORKBOOK) lab clean
 
 clean: ## remove the virtual machine and the environment
 	if [ -x $(WORKBOOK) ]; then $(WORKBOOK) lab clean; fi
-	rm -rf .venv
+	rm -rf .venv .venv-docs build/site

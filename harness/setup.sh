@@ -2,8 +2,10 @@
 # Makes what is missing: Debian's packages (as root), the Python environment. Exits 3 when it cannot.
 #   harness/setup.sh            everything; as an ordinary user the packages must be there already
 #   harness/setup.sh --system   only the packages, as root
+#   harness/setup.sh --docs     only what `make docs` needs: Python, and .venv-docs
 set -eu
 cd "$(dirname "$0")/.."
+task=${1:-}
 # su keeps an ordinary user's PATH; dpkg and the lab need programs of these.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 OS_RELEASE=${OS_RELEASE:-/etc/os-release}
@@ -30,6 +32,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # Prints the Debian packages that are missing, on one line.
 missing() {
     have python3 && python3 -c 'import venv, ensurepip' 2>/dev/null || printf 'python3-venv '
+    [ "$task" != --docs ] || return 0
     have mmdebstrap || printf 'mmdebstrap '
     have mke2fs || printf 'e2fsprogs '
     have depmod || printf 'kmod '
@@ -107,20 +110,27 @@ system() {
     [ -z "$packages" ] || { say "still missing after the installation: $packages"; exit 3; }
 }
 
+# Makes an environment from a lock file, unless it was made from the same bytes: $1 its folder, $2 the lock file.
 environment() {
     # Two commands at once set up once.
     exec 9>>.setup.lock
     if have flock; then flock 9; fi
-    stamp=.venv/.complete
-    want=$({ pwd; python3 --version; cat requirements.lock pyproject.toml; } | sha256sum)
+    stamp=$1/.complete
+    want=$({ pwd; python3 --version; cat "$2" pyproject.toml; } | sha256sum)
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "Python 3.11 or newer is needed"; exit 3; }
-    say "making the Python environment in .venv"
-    quietly python3 -m venv --clear .venv
-    quietly .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-    quietly .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+    say "making the Python environment in $1"
+    quietly python3 -m venv --clear "$1"
+    quietly "$1/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$2"
+    if [ "$task" != --docs ]; then
+        quietly "$1/bin/python" -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+    fi
     printf '%s\n' "$want" >"$stamp"
 }
 
 system
-[ "${1:-}" = --system ] || environment
+case "$task" in
+    --system) ;;
+    --docs) environment .venv-docs requirements-docs.lock ;;
+    *) environment .venv requirements.lock ;;
+esac

@@ -20,14 +20,14 @@ def machine(tmp_path):
     for name in USED:
         (folder / name).symlink_to(shutil.which(name))
 
-    def setup(release="", programs=None):
+    def setup(release="", programs=None, task="--system"):
         for name, script in (programs or {}).items():
             (folder / name).unlink(missing_ok=True)
             (folder / name).write_text(f"#!/bin/sh\n{script}\n")
             (folder / name).chmod(0o755)
         (tmp_path / "os-release").write_text(release)
         return subprocess.run(
-            ["/bin/sh", "harness/setup.sh", "--system"],
+            ["/bin/sh", "harness/setup.sh", task],
             cwd=ROOT,
             env={"PATH": str(folder), "OS_RELEASE": str(tmp_path / "os-release"), "TMPDIR": str(tmp_path / "tmp")},
             capture_output=True, text=True, timeout=60,
@@ -113,3 +113,9 @@ def test_only_targets_that_need_the_lab_build_it(target, built):
     shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown.startswith("sh harness/setup.sh\n")
     assert ("workbook lab build" in shown) == built
+
+
+def test_the_site_needs_python_alone(machine):
+    seen = machine("ID=nixos\n", {"python3": "exit 1"}, task="--docs")
+    assert seen.returncode == 3
+    assert seen.stderr.splitlines()[0].split("names: ")[1].split() == ["python3-venv"]
