@@ -2,7 +2,7 @@
 
 Of the lesson: lesson.toml, its tests, each file beside them that is not the learner's, the solution; for a mutant also
 its entry, for an oracle all of tests/oracles that can travel. Of the harness: what runs in the guest, with the locked
-pytest, and the host's rooms that can change a verdict. Left out: words alone (explain's rules.toml, pages, the command
+pytest, and the host's rooms that can change a verdict. Left out: words alone (explain's rules, pages, the command
 line), and the learner's own files, which no proof reads.
 """
 

@@ -12,9 +12,12 @@ from harness.explain.finding import Finding, bounded, find
 from harness.explain.registers import TYPES
 from harness.explain.rules import Rule, rules
 
-UNKNOWN = "No rule explains this; the essential line is: {message}"
+UNKNOWN = "No rule explains this; stage: {stage}; the essential line is: {message}"
 KINDS_MAX = 3
 READABLE = "the address of something that the program may read: a variable of its own, a map's key or value and so on"
+EMPTY = "The log is empty: there is nothing in it to explain."
+EMPTY_ADVICE = "Errors go to standard error: COMMAND 2>&1 | workbook explain -"
+TROUBLE = "docs/troubleshooting.md"
 LOOK = "Search the web for that line; the whole log is below."
 
 
@@ -23,7 +26,8 @@ class Explanation:
     """What is said of one failure; `rule` is empty where none fits or nothing is wrong."""
 
     kind: str
-    """compile, load, attach or run; silent: nothing came; ok: nothing is wrong; unknown: no rule fits; lab: it died."""
+    """compile, load, attach or run; silent: nothing came; ok: nothing is wrong; unknown: no rule fits; empty: an
+    empty log; lab: it died."""
     rule: str = ""
     path: Path | None = None
     line: int | None = None
@@ -53,18 +57,27 @@ def explain(evidence: Evidence) -> Explanation:
     evidence = bounded(evidence)
     if evidence.stage == "ok":
         return _of_silence(evidence)
+    if not evidence.text.strip() and not (evidence.message or evidence.exception or evidence.nothing_loaded):
+        return Explanation("empty", path=evidence.file, cause=EMPTY, advice=EMPTY_ADVICE, page=TROUBLE)
     finding = find(evidence)
     if _accepted(evidence, finding):
         return Explanation("ok", path=evidence.file)
     whole = _whole(evidence)
     for rule in rules():
-        if (groups := rule.match(evidence, finding)) is not None:
-            return _made(rule, groups, evidence, finding, whole)
+        if (found := rule.match(evidence, finding)) is not None:
+            return _made(rule, found.groups, evidence, replace(finding, message=found.message), whole)
+    if _healthy(evidence):
+        return Explanation("ok", path=evidence.file)
     return Explanation(
         "unknown", "", finding.path, finding.line, finding.column, _source(evidence, finding),
-        UNKNOWN.format(message=finding.message or "there is none"), finding.known, LOOK, "docs/troubleshooting.md",
+        UNKNOWN.format(stage=evidence.stage, message=finding.message or "none was found"), finding.known, LOOK, TROUBLE,
         finding.message, whole,
     )  # fmt: skip
+
+
+def _healthy(evidence: Evidence) -> bool:
+    """Whether a log has no complaint in it."""
+    return evidence.stage == "run" and not (evidence.exception or evidence.complaints or evidence.nothing_loaded)
 
 
 def _accepted(evidence: Evidence, finding: Finding) -> bool:
@@ -93,8 +106,8 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     clang = groups.get("clang") or _clang_means(finding.message)
     found = {
         "message": finding.message, "function": "this program", "near": near.near(name, evidence, rule.id),
-        "header": near.header_of(name), "got_words": _kind(groups.get("got", "")),
-        "wanted_words": _kinds(groups.get("wanted", "")),
+        "header": near.header_of(name, rule.defined) if rule.defined else "", "got_words": _kind(groups.get("got", "")),
+        "warning": finding.warning, "wanted_words": _kinds(groups.get("wanted", "")),
     } | groups  # fmt: skip
     if clang:
         found["near"] = f"; did you mean {clang}?"

@@ -1,8 +1,11 @@
-"""Names close to one that is not there, and the headers that define well-known ones."""
+"""Names close to one that is not there, and the headers that define well-known ones (names.toml)."""
 
 from __future__ import annotations
 
+import functools
 import re
+import tomllib
+from pathlib import Path
 
 from harness.explain.evidence import Evidence
 from harness.explain.likeness import Work, most_alike
@@ -11,36 +14,6 @@ from harness.explain.lines import structures
 CLOSE = 0.66
 """Names at least so alike are one name, mistyped."""
 
-HEADERS = {
-    "pt_regs|PT_REGS_\\w+": "uapi/linux/ptrace.h",
-    "bpf_perf_event_data": "uapi/linux/bpf_perf_event.h",
-    "task_struct|mm_struct|cred|TASK_\\w+|CLONE_\\w+|pid|PF_\\w+": "linux/sched.h",
-    "file|inode|dentry|path|qstr|super_block|kiocb|file_inode|S_IS\\w+|O_\\w+|filename|linux_dirent64": "linux/fs.h",
-    "sock|inet_sock|socket|sock_net|inet_sk": "net/sock.h",
-    "tcp_sk|tcphdr|tcp_hdr": "linux/tcp.h",
-    "sk_buff": "linux/skbuff.h",
-    "ethhdr|ETH_\\w+": "linux/if_ether.h",
-    "iphdr|ip_hdr": "linux/ip.h",
-    "ipv6hdr": "linux/ipv6.h",
-    "udphdr": "linux/udp.h",
-    "icmphdr": "linux/icmp.h",
-    "vlan_hdr": "linux/if_vlan.h",
-    "net_device": "linux/netdevice.h",
-    "nsproxy": "linux/nsproxy.h",
-    "request|gendisk": "linux/blk-mq.h",
-    "bio": "linux/bio.h",
-    "linux_binprm": "linux/binfmts.h",
-    "sockaddr|msghdr|AF_\\w+|SOCK_\\w+|sockaddr_in|iov_iter": "linux/socket.h",
-    "IPPROTO_\\w+": "linux/in.h",
-    "NAME_MAX|PATH_MAX": "linux/limits.h",
-    "INT_MAX|UINT_MAX": "linux/kernel.h",
-    "SIG[A-Z]+": "linux/signal.h",
-    "CAP_\\w+": "linux/capability.h",
-    "EPERM|EACCES|ENOENT|MAX_ERRNO": "linux/errno.h",
-    "n?to[hn][sl]|hton[sl]|ntoh[sl]|bpf_(?:ntoh|hton)[sl]": "linux/byteorder/generic.h",
-    "page|vm_area_struct": "linux/mm_types.h",
-    "cgroup|css_set": "linux/cgroup-defs.h",
-}
 HELPERS = """
 bpf_ktime_get_ns bpf_ktime_get_boot_ns bpf_trace_printk bpf_get_current_pid_tgid bpf_get_current_uid_gid
 bpf_get_current_comm bpf_get_current_task bpf_get_current_cgroup_id bpf_get_smp_processor_id bpf_get_prandom_u32
@@ -56,9 +29,15 @@ NO_CODE = re.compile(r"//.*|/\*.*?\*/|\"[^\"]*\"")
 """Comments and texts in a line of C."""
 
 
-def header_of(name: str) -> str:
-    """The header to include for `name`."""
-    return next((header for names, header in HEADERS.items() if re.fullmatch(names, name)), "")
+@functools.cache
+def headers() -> dict[str, dict[str, str]]:
+    """The tables of names.toml: header → pattern of names, by what the names are."""
+    return tomllib.loads((Path(__file__).parent / "names.toml").read_text())
+
+
+def header_of(name: str, kind: str) -> str:
+    """The header to include for `name`, a type, constant or function; empty where it is not known."""
+    return next((header for header, names in headers()[kind].items() if re.fullmatch(names, name)), "")
 
 
 def near(name: str, evidence: Evidence, rule: str) -> str:

@@ -1,0 +1,47 @@
+"""What loaders other than BCC make of the kernel's words, in the kernel's own form again.
+
+libbpf and bpftool print the log between two marks, tc and bpftrace after a heading, cilium/ebpf on one
+line or indented, Aya inside a quoted string.
+"""
+
+from __future__ import annotations
+
+import re
+
+from harness.explain import limits
+
+ONE_LINE = re.compile(
+    r"^(?P<before>.*\bload program: (?P<error>[a-z][a-z ]{3,40})): (?P<log>\S.*?)(?: \(\d+ line\(s\) omitted\))?$",
+    re.MULTILINE,
+)
+"""cilium/ebpf, VerifierError.Error(): the last lines of the log, joined by ": "."""
+STEP = re.compile(r"^(\d{1,9}: \([0-9a-f]{2}\) [^:]*): (?=\S)")
+QUOTED = re.compile(r"(?<=[^\\])\\n(?:\\t)?")
+HEADED = re.compile(r"^(.*\b(?:Verifier output|verifier log|log)): (?=(?:\d{1,9}: [(R]|func#\d|; ))", re.MULTILINE)
+PREFIX = re.compile(r"^(?:libbpf: ?|[ \t]+)(?=\d{1,9}: [(R]|processed \d|; )", re.MULTILINE)
+NOT_SAID = re.compile(
+    r"^\s*(?:\d{1,9}: (?:\([0-9a-f]{2}\)|R\d)|; |R\d{1,2}(?:_\w+)?=|from \d|mark_precise|last_idx|parent |regs=|"
+    r"frame\d|\d{1,9}:\t[0-9a-f]{2} )"
+)
+"""Lines of a verifier's log that are no words of any tool."""
+SAID_MAX = 64 << 10
+"""Characters of what the tools said themselves; the longest in tests/explain/logs has some 3,000."""
+
+
+def plain(text: str) -> str:
+    """`text`, with the kernel's log in lines of its own."""
+    if "\\n" in text and re.search(r"\\n\d{1,9}: \([0-9a-f]{2}\)", text):
+        text = QUOTED.sub("\n", text)
+    text = ONE_LINE.sub(_lines, text)
+    return PREFIX.sub("", HEADED.sub(r"\1:\n", text))
+
+
+def _lines(found: re.Match[str]) -> str:
+    log = STEP.sub(r"\1\n", found["log"])
+    return f"{found['before']}\n{log}\n"
+
+
+def said(text: str) -> str:
+    """What the tools said: `text` without the verifier's steps, as much of it as is searched."""
+    rows = (limits.message(row) for row in text.splitlines() if not NOT_SAID.match(row))
+    return limits.shortened("\n".join(rows), SAID_MAX)
