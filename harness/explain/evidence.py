@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness.explain import forms, limits
+from harness.explain import forms, limits, numbers
 from harness.protocol.facts import Activity, Frame, Gathered, Symbols
 
 Stage = Literal["compile", "load", "attach", "run", "ok"]
@@ -41,12 +41,18 @@ HEALTHY = re.compile(
     r"^\s*(?:libbpf: (?:looking for|loading|elf:|sec |collected|map '[^']*': (?:created|at sec|found))|@)"
 )
 COMPLAINT = re.compile(
-    r"(?i)\berror\b|\bERR\b|\bwarn|\bfail(?:ed|ure|s)?\b|\bcan(?:'|no)t\b|\bcould ?n[o']t\b|\bunable to\b|\bdenied\b"
-    r"|\bnot (?:permitted|found|supported|allowed|available|traceable)\b|\bno such\b|\binvalid\b|\brefused\b"
-    r"|\brejected\b|\bexception\b|^Traceback|\bunknown\b|\bundefined\b|\bpanic\b|\bfatal\b|\blost\b|\bmissing\b"
-    r"|\btoo (?:large|many|low|big|small)\b|\bprohibited\b|\bkilled\b|\baborted?\b|segmentation fault"
-    r"|\w(?:Error|Exception)\b"
+    rf"(?:[:(\[-] ?)(?i:{numbers.TEXT.pattern})"
+    r"|(?:^|[\s\[*])(?:fatal |[A-Z]\w*)?(?:[Ee]rror|ERROR|FATAL|[Pp]anic)(?:[:!(\]]|$)|(?:^|\s)(?:ERROR|FATAL|PANIC)\s"
+    r"|^Error |\berrors? generated|\b[Ff]ail(?:ed|ure) (?:to|with|at|on|in|because|while)\b"
+    r"|\b(?:[Ff]ail(?:ed|ure)|FAILED)(?:$|[:!.])|(?<!-)\b[Cc]an(?:'|no)t \w|\b[Cc]ould ?n[o']t \w|\b[Uu]nable to \w"
+    r"|\b(?:is|are|was|were) not \w+(?:ed|able|found)\b|\bnot found\b|\bundefined (?:symbol|reference)"
+    r"|\bunknown (?:func|insn|opcode|option|symbol|map|attach|program|command)|^Traceback"
+    r"|^(?:\w+\.)*\w*(?:Error|Exception)\b|^(?:R\d+ )?invalid |^RTNETLINK answers"
+    r"|(?<![/.])\b(?:prohibited|disallowed|restricted|denied)\b(?![/.]\w)"
+    r"|\bsegmentation fault\b|\bcore dumped\b|^Killed$|^Aborted|^(?:Possibly l|L)ost \d"
+    r"|\b[Mm]ap (?:is )?full\b| is missing\b|\bmust (?:be|provide) \w"
 )
+"""What a line of a tool's has that complains; names in a table of results seldom have it."""
 
 REFUSED_BY_BCC = re.compile("Failed to load|super-user")
 

@@ -57,7 +57,7 @@ def explain(evidence: Evidence) -> Explanation:
     evidence = bounded(evidence)
     if evidence.stage == "ok":
         return _of_silence(evidence)
-    if not evidence.text.strip() and not (evidence.message or evidence.exception or evidence.nothing_loaded):
+    if evidence.stage == "run" and not (evidence.text.strip() or evidence.exception or evidence.nothing_loaded):
         return Explanation("empty", path=evidence.file, cause=EMPTY, advice=EMPTY_ADVICE, page=TROUBLE)
     finding = find(evidence)
     if _accepted(evidence, finding):

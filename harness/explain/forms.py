@@ -7,6 +7,7 @@ line or indented, Aya inside a quoted string.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from harness.explain import limits
 
@@ -24,6 +25,8 @@ NOT_SAID = re.compile(
     r"frame\d|\d{1,9}:\t[0-9a-f]{2} )"
 )
 """Lines of a verifier's log that are no words of any tool."""
+FRAME = re.compile(r'  File "[^"]*", line \d+')
+"""Above the source lines of a Python frame; 3.13 prints several, and marks below them."""
 SAID_MAX = 64 << 10
 """Characters of what the tools said themselves; the longest in tests/explain/logs has some 3,000."""
 
@@ -42,6 +45,13 @@ def _lines(found: re.Match[str]) -> str:
 
 
 def said(text: str) -> str:
-    """What the tools said: `text` without the verifier's steps, as much of it as is searched."""
-    rows = (limits.message(row) for row in text.splitlines() if not NOT_SAID.match(row))
-    return limits.shortened("\n".join(rows), SAID_MAX)
+    """What the tools said: `text` without the verifier's steps and a traceback's code, cut to what is searched."""
+    return limits.shortened("\n".join(map(limits.message, _said(text))), SAID_MAX)
+
+
+def _said(text: str) -> Iterator[str]:
+    source = False
+    for row in text.splitlines():
+        source = bool(FRAME.match(row)) or (source and row.startswith("    "))
+        if not (NOT_SAID.match(row) or (source and row.startswith("    "))):
+            yield row
