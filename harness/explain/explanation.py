@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.explain import causes, limits, near
+from harness.explain import causes, limits, near, places
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
+from harness.explain.places import Places
 from harness.explain.registers import TYPES
 from harness.explain.rules import Rule, rules
 
@@ -39,6 +40,10 @@ class Explanation:
     """What the kernel knew at that point."""
     advice: str = ""
     page: str = ""
+    since: tuple[str, ...] = ()
+    """Where the value at fault comes from."""
+    mark: tuple[int, int] = (0, 0)
+    """Column and width of what is underlined in the line; no width: all of it."""
     message: str = ""
     """The essential line of the log."""
     log: str = ""
@@ -48,7 +53,8 @@ class Explanation:
         """The object that `--json` prints for `file`."""
         return {
             "kind": self.kind, "rule": self.rule, "file": str(self.path or file), "line": self.line,
-            "cause": self.cause, "advice": self.advice, "page": self.page, "message": self.message, "asked": file,
+            "cause": self.cause, "since": list(self.since), "advice": self.advice, "page": self.page,
+            "message": self.message, "asked": file,
         }  # fmt: skip
 
 
@@ -71,7 +77,7 @@ def explain(evidence: Evidence) -> Explanation:
     return Explanation(
         "unknown", "", finding.path, finding.line, finding.column, _source(evidence, finding),
         UNKNOWN.format(stage=evidence.stage, message=finding.message or "none was found"), finding.known, LOOK, TROUBLE,
-        finding.message, whole,
+        message=finding.message, log=whole,
     )  # fmt: skip
 
 
@@ -105,7 +111,8 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
         name = f"{groups['category']}:{groups['event']}"
     clang = groups.get("clang") or _clang_means(finding.message)
     found = {
-        "message": finding.message, "function": "this program", "near": near.near(name, evidence, rule.id),
+        "message": finding.message, "function": "this program",
+        "near": near.near(name, evidence, rule.id, groups.get("type", "")),
         "header": near.header_of(name, rule.defined) if rule.defined else "", "got_words": _kind(groups.get("got", "")),
         "warning": finding.warning, "wanted_words": _kinds(groups.get("wanted", "")),
     } | groups  # fmt: skip
@@ -113,11 +120,34 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
         found["near"] = f"; did you mean {clang}?"
     if stack := re.search(r"in function (\w+)", finding.message):
         found["function"] = stack[1]
-    advice = " ".join(filter(None, [_filled(rule.advice, found), finding.suggestion]))
+    more = places.of(rule.id, evidence, finding)
+    source = _source(evidence, finding)
+    advice = " ".join(filter(None, [more.advice or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
-        evidence.stage, rule.id, finding.path, finding.line, finding.column, _source(evidence, finding),
-        _filled(rule.cause, found), finding.known, advice, rule.page, finding.message, whole,
+        evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
+        _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
+        _mark(source, finding.column, more.token),
+        finding.message, whole,
     )  # fmt: skip
+
+
+def _mark(source: str, column: int | None, token: str) -> tuple[int, int]:
+    """Column and width of the token in the line, else of the word where the compiler is."""
+    if token and (found := re.search(rf"\b{re.escape(token)}\b", source)):
+        return found.start() + 1, len(token)
+    word = re.match(r"\w+", source[column - 1 :]) if column else None
+    return column or 0, len(word[0]) if word else 1 if column else 0
+
+
+def _named(known: tuple[str, ...], more: Places) -> tuple[str, ...]:
+    """What the kernel knew, with the variable's name beside the register that holds it."""
+    if not (more.register and more.token):
+        return known
+    begin = f"{more.register} is "
+    return tuple(
+        f"{more.token} ({more.register}) is {text.removeprefix(begin)}" if text.startswith(begin) else text
+        for text in known
+    )
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

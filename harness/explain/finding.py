@@ -150,11 +150,20 @@ def _after_clang(evidence: Evidence) -> Finding:
     """LLVM's back end, a map that was refused, or BCC itself."""
     if failed := LLVM.search(evidence.text):
         first = lines.function_line(evidence.own, limits.line(failed["function"]))
-        line = stack.largest(evidence.own, first) if first and "stack" in failed["message"] else first
+        if first and "stack" in failed["message"]:
+            line: int | None = stack.largest(evidence.own, first)
+        else:
+            line = _of_llvm(evidence, failed["message"], first)
         return Finding(failed["message"], evidence.path, line)
     if refused := re.search(r"^.*could not open bpf map: (\w+).*$", evidence.text, re.MULTILINE):
         return Finding(refused[0].strip(), evidence.path, _declared(evidence, limits.line(refused[1])))
     return Finding(next(iter(evidence.complaints), evidence.message), evidence.path)
+
+
+def _of_llvm(evidence: Evidence, message: str, first: int | None) -> int | None:
+    """The learner's line of a place that LLVM's back end names, else the function's."""
+    named = re.match(rf"/virtual/main\.c:({limits.DIGITS}):", message)
+    return (_line(evidence, int(named[1]), "") if named and int(named[1]) else None) or first
 
 
 def _loaded(evidence: Evidence) -> Finding:

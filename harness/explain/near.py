@@ -40,25 +40,28 @@ def header_of(name: str, kind: str) -> str:
     return next((header for header, names in headers()[kind].items() if re.fullmatch(names, name)), "")
 
 
-def near(name: str, evidence: Evidence, rule: str) -> str:
-    """ "; did you mean X?" or a full stop."""
+def near(name: str, evidence: Evidence, rule: str, kind: str = "") -> str:
+    """ "; did you mean X?" or a full stop; of a field only one of the record `kind`, where the tool names it."""
     if not name:
         return "."
-    known = sorted(_candidates(name, evidence, rule) - {name}, reverse=True)
+    known = sorted(_candidates(name, evidence, rule, kind) - {name}, reverse=True)
+    if (plain := name.removeprefix("data_loc_")) in known:
+        return f"; did you mean {plain}?"
     place = most_alike([(one, name) for one in known], CLOSE, Work())
     return "." if place is None else f"; did you mean {known[place]}?"
 
 
-def _candidates(name: str, evidence: Evidence, rule: str) -> set[str]:
+def _candidates(name: str, evidence: Evidence, rule: str, kind: str) -> set[str]:
     """The names that may be meant where the rule says that there is no `name`."""
     if rule in ("symbol-not-found", "tracepoint-unknown", "not-traceable"):
         return set(evidence.symbols.near)
-    text = evidence.rewritten or evidence.own
+    text = evidence.rewritten or evidence.own  # the second has no tracepoint's structure
     if rule == "unknown-function":
         return set(re.findall(r"\b(\w+)\s*\(", evidence.own)) | set(HELPERS.split())
     if rule == "unknown-type":
         found = {one for one, _ in structures(text)}
         return found | {f"struct {one}" for one in found if name.startswith("struct ")} | set(TYPES.split())
     if rule in ("unknown-field", "callback-exception", "struct-size"):
-        return {one for _, body in structures(text) for one in FIELD.findall(body)}
-    return set(re.findall(r"\b[A-Za-z_]\w+\b", NO_CODE.sub("", text)))
+        record = kind.removeprefix("const ").removeprefix("struct ")
+        return {one for type, body in structures(text) if record in ("", type) for one in FIELD.findall(body)}
+    return set(re.findall(r"\b[A-Za-z_]\w+\b", NO_CODE.sub("", evidence.own)))

@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from harness.explain import near, numbers, registers
+from harness.explain import near, numbers, places, registers
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
 
@@ -57,6 +57,8 @@ class Rule:
     """Where in the learner's text the fault is, from the refused instruction's line on, if one is named."""
     exception: str = ""
     callback: bool | None = None
+    narrow: bool = False
+    """The refused line hands a map's method a key or value of another size than the map's."""
     small_number: str = ""
     """The group that names the register which the instruction follows; it holds a number that is no address."""
     defined: str = ""
@@ -92,6 +94,10 @@ class Rule:
             if not more:
                 return None
             groups |= more.groupdict(default="")
+        if self.narrow:
+            if (found_narrow := places.narrow(evidence.own, finding.line)) is None:
+                return None
+            groups |= found_narrow
         if self.small_number:
             value = registers.constant(dict(finding.states).get(f"R{groups[self.small_number]}", ""))
             if value is None or abs(value) >= PAGE:

@@ -24,6 +24,8 @@ def body(found: Explanation) -> str:
         rows += ["", *_pointed(found)]
     if found.known:
         rows += ["", *(f"the kernel knew: {sentence}" for sentence in found.known)]
+    if found.since:
+        rows += ["", *(f"since: {sentence}" for sentence in found.since)]
     if found.message and found.message not in found.cause:
         rows += ["", f"it said: {found.message}"]
     if found.advice:
@@ -34,13 +36,12 @@ def body(found: Explanation) -> str:
 
 
 def _pointed(found: Explanation) -> list[str]:
-    source = found.source.replace("\t", "    ")
-    number = str(found.line or " ")
-    margin = f"{number} | "
-    text = source.strip()
-    start = len(source) - len(source.lstrip())
-    if found.column and "\t" not in found.source:
-        caret = " " * (found.column - 1 - start) + "^"
-    else:
-        caret = "^" + "~" * max(0, len(text) - 1)
-    return [margin + text, " " * len(margin) + caret]
+    """The line, what is at fault in it underlined; a tab is as wide as four characters."""
+    text = found.source.strip()
+    margin = f"{found.line or ' '} | "
+    column, width = found.mark
+    before = len(found.source) - len(found.source.lstrip())
+    under = "^" + "~" * max(0, len(text.replace("\t", "    ")) - 1)
+    if width and column > before:
+        under = " " * len(found.source[before : column - 1].replace("\t", "    ")) + "^" + "~" * (width - 1)
+    return [margin + text.replace("\t", "    "), " " * len(margin) + under]
