@@ -133,7 +133,7 @@ def length(own: str, name: str) -> tuple[str, int] | None:
     """How many elements the array `name` has, as written, and the line of its declaration; None if several differ."""
     found = {
         (one[1], own.count("\n", 0, one.start()) + 1)
-        for one in re.finditer(rf"\b\w+\s+{re.escape(name)}\s*\[\s*(\w+)\s*\]\s*[;=]", own)
+        for one in re.finditer(rf"\b\w+\s+{re.escape(name)}\s*\[\s*(\w+)\s*\](?:\s*\[\s*\w+\s*\])?\s*[;=]", own)
     }
     return next(iter(found)) if len({text for text, _ in found}) == 1 else None
 

@@ -15,7 +15,8 @@ Stage = Literal["compile", "load", "attach", "run", "ok"]
 
 INSTRUCTION = re.compile(r"^[ \t]*(\d{1,9}): \([0-9a-f]{2}\)", re.MULTILINE)
 CLANG = re.compile(
-    r"^(?P<file>[^\s:]+):(?P<line>\d{1,9}):(?P<column>\d{1,9}): (?:fatal )?error: (?P<message>.*)$", re.MULTILINE
+    r"^(?P<file><[^>\n]+>|[^\s:]+):(?P<line>\d{1,9}):(?P<column>\d{1,9}): (?:fatal )?error: (?P<message>.*)$",
+    re.MULTILINE,
 )
 WARNING = re.compile(
     r"^(?P<file>/virtual/main\.c):(?P<line>\d{1,9}):(?P<column>\d{1,9}): warning: (?P<message>.*)$", re.MULTILINE
@@ -23,7 +24,7 @@ WARNING = re.compile(
 LLVM = re.compile(r"^(?:LLVM ERROR|error): (?P<message>.*\bin function (?P<function>\w+).*)$", re.MULTILINE)
 REFUSED = re.compile(
     r"^bpf: |Failed to load BPF program|BPF program load failed|^processed \d+ insns|\bload program: |BPF_PROG_LOAD\b"
-    r"|^Prog section '.*' rejected|load bpf program failed|failed to load program|Error loading program",
+    r"|^Prog section '.*' rejected|load bpf program failed|failed to load program|Error loading (?:BPF )?program",
     re.MULTILINE,
 )
 ATTACHING = re.compile(

@@ -133,7 +133,7 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
 
 def _mark(source: str, column: int | None, token: str) -> tuple[int, int]:
     """Column and width of the token in the line, else of the word where the compiler is."""
-    if token and (found := re.search(rf"\b{re.escape(token)}\b", source)):
+    if token and (found := re.search(rf"(?<!\w){re.escape(token)}(?!\w)", source)):
         return found.start() + 1, len(token)
     word = re.match(r"\w+", source[column - 1 :]) if column else None
     return column or 0, len(word[0]) if word else 1 if column else 0

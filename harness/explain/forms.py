@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from harness.explain import limits
 
 ONE_LINE = re.compile(
-    r"^(?P<before>.*\bload program: (?P<error>[a-z][a-z ]{3,40})): (?P<log>\S.*?)(?: \(\d+ line\(s\) omitted\))?$",
+    r"^(?P<before>.*\bload program: (?P<error>[a-z][a-z ]{3,40})): (?P<log>\S.*?)"
+    r"(?: \((?:truncated, )?\d+ line\(s\) omitted\).*)?$",
     re.MULTILINE,
 )
 """cilium/ebpf, VerifierError.Error(): the last lines of the log, joined by ": "."""
 STEP = re.compile(r"^(\d{1,9}: \([0-9a-f]{2}\) [^:]*): (?=\S)")
 QUOTED = re.compile(r"(?<=[^\\])\\n(?:\\t)?")
-HEADED = re.compile(r"^(.*\b(?:Verifier output|verifier log|log)): (?=(?:\d{1,9}: [(R]|func#\d|; ))", re.MULTILINE)
+HEADED = re.compile(
+    r"^(.*\b(?:verifier log|log)): (?=\d{1,9}: [(R]|func#\d|; )|^(?P<output>.*\bVerifier output): (?=\S)",
+    re.MULTILINE,
+)
 PREFIX = re.compile(r"^(?:libbpf: ?|[ \t]+)(?=\d{1,9}: [(R]|processed \d|; )", re.MULTILINE)
 NOT_SAID = re.compile(
     r"^\s*(?:\d{1,9}: (?:\([0-9a-f]{2}\)|R\d)|; |R\d{1,2}(?:_\w+)?=|from \d|mark_precise|last_idx|parent |regs=|"
@@ -36,7 +40,7 @@ def plain(text: str) -> str:
     if "\\n" in text and re.search(r"\\n\d{1,9}: \([0-9a-f]{2}\)", text):
         text = QUOTED.sub("\n", text)
     text = ONE_LINE.sub(_lines, text)
-    return PREFIX.sub("", HEADED.sub(r"\1:\n", text))
+    return PREFIX.sub("", HEADED.sub(lambda found: f"{found[1] or found[2]}:\n", text))
 
 
 def _lines(found: re.Match[str]) -> str:

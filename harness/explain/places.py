@@ -15,9 +15,10 @@ from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
 
 FOLLOWED = r"(?:\*+\s*(?P<star>[A-Za-z_]\w*)|\b(?P<arrow>[A-Za-z_]\w*)\s*->|\b(?P<array>[A-Za-z_]\w*)\s*\[)"
-INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[A-Za-z_]\w*)\s*\]")
+INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[^\[\]]*[A-Za-z_][^\[\]]*?)\s*\]")
 READ = re.compile(r"\b(?P<pointer>[A-Za-z_]\w*)\s*->\s*(?P<field>\w+)")
 END = re.compile(r"\b(\w+)\s*=\s*\(void \*\)\s*\(\w+\)\s*\w+->data_end\b")
+FIXED = re.compile(r"invalid (?:indirect access to|write to|read from) stack R\d+ off=-?\d+ size=(\d{1,9})\b")
 STORED = re.compile(r"\b(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|update|insert|delete|increment)\s*\((?P<given>[^;]*)")
 
 
@@ -63,6 +64,8 @@ def _is_void(own: str, line: int) -> bool:
 
 
 def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
+    if fixed := _fixed_length(evidence, finding, row):
+        return fixed
     found = {(one["array"], one["index"]) for one in INDEX.finditer(row)}
     since = _of_map(evidence, finding)
     if len(found) != 1:
@@ -76,6 +79,9 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
     value = declared.number(evidence.own, size)
     if f"{index} & " in row or f"{index} % " in row:
         return Places(index, since)
+    if not index.isidentifier():
+        advice = f"Before this line: u64 i = {index}; if (i >= {size}) return 0; then {array}[i] here."
+        return Places(index, since, advice)
     if checked := _checked(evidence.own, index, finding.line or 0):
         since = (
             f"{index} is compared in line {checked}, which does not count here: the compiler keeps another copy of it,"
@@ -87,6 +93,16 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
     masked = f", or {array}[{index} & ({size} - 1)] here" if value and value & (value - 1) == 0 else ""
     advice = f"Right before this line: if ({index} >= {size}) return 0; with {index} unsigned{masked}."
     return Places(index, since, advice)
+
+
+def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
+    """A helper is told a fixed length that is more than the array before it has."""
+    told = re.match(FIXED, finding.message)
+    found = re.search(rf"(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*{told[1]}\b", row) if told else None
+    if not told or not found or not (entries := declared.length(evidence.own, found["array"])):
+        return None
+    since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
+    return Places(told[1], (since,), f"Write sizeof({found['to'].lstrip('&')}) for {told[1]}.")
 
 
 def _checked(own: str, name: str, line: int) -> int | None:

@@ -83,8 +83,9 @@ class Rule:
         rows = evidence.own.splitlines()
         own_line = rows[finding.line - 1] if finding.line and finding.line <= len(rows) else finding.shown
         whole = evidence.text + "\n" + evidence.log
+        said = finding.message.replace("; ", "\n") if evidence.stage == "load" else finding.message
         for pattern, where in (
-            (self.says, finding.message), (self.code, finding.code), (self.line, own_line),
+            (self.says, said), (self.code, finding.code), (self.line, own_line),
             (self.warning, finding.warning), (self.header, finding.header),
             (self.source, evidence.own), (self.text, whole),
         ):  # fmt: skip

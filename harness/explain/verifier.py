@@ -27,8 +27,12 @@ BEGIN = re.compile(r"-- BEGIN (?:DUMP|PROG LOAD) LOG --")
 END = re.compile(r"-- END (?:LOG|PROG LOAD LOG) --")
 ANNOUNCED = "bpf: Failed to load program"
 """BCC's line before a log (src/cc/libbpf.c, 0.31); what follows is the kernel's."""
+HEADING = re.compile(rf"{ANNOUNCED}|(?:Kernel )?[Ee]rror log:|.*\bVerifier (?:analysis|output|log):")
+"""The same of bpftrace, tc and Aya."""
 OTHERS = re.compile(r"Traceback |File \"|Exception|HINT:|libbpf: |Error|ERROR|--|\w+(?:\.\w+)*(?:Error|Exception)\b")
 """Rows of other tools behind a log whose end was cut."""
+NOTE = "reg type unsupported for arg#"
+ARGUMENT = re.compile(r"R\\d+ type=\\S+ expected=\\S+$")
 NEWER = re.compile(r"^Verification failed: (?P<title>.*)$", re.MULTILINE)
 
 
@@ -105,14 +109,15 @@ def _blocks(rows: list[str]) -> Iterator[tuple[list[str], bool]]:
 
 
 def _announced(rows: list[str]) -> bool:
-    return any(row.startswith(ANNOUNCED) for row in rows)
+    return any(map(HEADING.match, rows))
 
 
 def _first(rows: list[str], ended: bool) -> list[str]:
     """What is said first; where the log's own end is missing, up to an empty row or to another tool's words."""
     said: list[str] = []
     if not ended and _announced(rows):
-        rows = rows[next(n for n, row in enumerate(rows) if row.startswith(ANNOUNCED)) + 1 :]
+        rows = rows[next(n for n, row in enumerate(rows) if HEADING.match(row)) + 1 :]
+    rows = [row for n, row in enumerate(rows) if not _note(rows, n)]
     for row in rows:
         if not ended and (OTHERS.match(row) or (said and not row)):
             break
@@ -121,10 +126,16 @@ def _first(rows: list[str], ended: bool) -> list[str]:
     return said
 
 
+def _note(rows: list[str], n: int) -> bool:
+    """Whether row `n` belongs to a note on a function's arguments, which refuses nothing (kernel/bpf/btf.c, 6.1)."""
+    after = rows[n + 1] if n + 1 < len(rows) else ""
+    return rows[n].startswith(NOTE) or (after.startswith(NOTE) and ARGUMENT.match(rows[n]) is not None)
+
+
 def _next_to_the_end(rows: list[str]) -> list[str]:
     """What is said right before the end where no instruction was looked at."""
     said: list[str] = []
-    for row in reversed(rows):
+    for row in reversed([row for n, row in enumerate(rows) if not _note(rows, n)]):
         if (not row and said) or row.endswith(":") or row.startswith(ANNOUNCED):
             break
         if row and not STATE.match(row):
