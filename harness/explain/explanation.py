@@ -152,7 +152,7 @@ def _named(known: tuple[str, ...], more: Places) -> tuple[str, ...]:
 
 def _filled(text: str, words: dict[str, str]) -> str:
     """`text` with its {words}; other braces are C."""
-    return re.sub(r"\{([a-z_]+)\}", lambda found: words.get(found[1], found[0]), text)
+    return re.sub(r"\{([a-z_][a-z_0-9]*)\}", lambda found: words.get(found[1], found[0]), text)
 
 
 def _blamed(rule: Rule, evidence: Evidence, finding: Finding) -> Finding:

@@ -15,7 +15,10 @@ PLACE = re.compile(r"^(?:at |goroutine |\S+\.(?:go|rs|py):\d+)|^make(?:\[\d+\])?
 """Rows that only say where, or that something had failed before."""
 NO_RIGHTS = re.compile(r"Operation not permitted|super-user privileges")
 SAID = re.compile(r"(?:cannot|could not|Failed to) ")
-HEADER = re.compile(r"\.h$|^<|^\./include/|^/virtual/include/")
+HEADER = re.compile(
+    r"^<|^/(?:lib/modules|usr|virtual/include)/|(?:^|/)(?:include|arch|asm|generated)/.*\.h$|bpf/\w+\.h$|vmlinux\.h$"
+)
+"""Headers that are the system's, as far as their path tells; others are the learner's own text."""
 CARET = re.compile(r"^[ ~]*\^[~ ]*$")
 SNIPPET = re.compile(r"^ *\d+ \| ?(.*)$")
 

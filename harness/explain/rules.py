@@ -59,6 +59,8 @@ class Rule:
     callback: bool | None = None
     narrow: bool = False
     """The refused line hands a map's method a key or value of another size than the map's."""
+    state: re.Pattern[str] | None = None
+    """Found in what the kernel knew of the register that the essential line names first."""
     small_number: str = ""
     """The group that names the register which the instruction follows; it holds a number that is no address."""
     defined: str = ""
@@ -86,7 +88,7 @@ class Rule:
         said = finding.message.replace("; ", "\n") if evidence.stage == "load" else finding.message
         for pattern, where in (
             (self.says, said), (self.code, finding.code), (self.line, own_line),
-            (self.warning, finding.warning), (self.header, finding.header),
+            (self.warning, finding.warning), (self.header, finding.header), (self.state, _state(finding)),
             (self.source, evidence.own), (self.text, whole),
         ):  # fmt: skip
             if pattern is None:
@@ -104,7 +106,7 @@ class Rule:
             if value is None or abs(value) >= PAGE:
                 return None
             groups["value_words"] = f"the number {value}"
-        if self.defined and not near.header_of(groups["name"], self.defined):
+        if self.defined and not _missing(near.header_of(groups["name"], self.defined), evidence.own):
             return None
         return Match(message, groups | {"error": error} if error else groups)
 
@@ -131,6 +133,16 @@ class Match:
 
     message: str
     groups: dict[str, str]
+
+
+def _missing(header: str, own: str) -> bool:
+    """Whether a header is known, and not included already."""
+    return bool(header) and not re.search(rf"#\s*include\s*<{re.escape(header)}>", own)
+
+
+def _state(finding: Finding) -> str:
+    named = re.search(r"\bR\d+", finding.message)
+    return dict(finding.states).get(named[0], "") if named else ""
 
 
 def _line_of(found: re.Match[str]) -> str:
