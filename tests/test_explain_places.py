@@ -7,6 +7,7 @@ import pytest
 from harness.explain import declared, places, show
 from harness.explain.evidence import Evidence
 from harness.explain.explanation import explain
+from harness.protocol.facts import Frame, Symbols
 
 C = Path("/lesson/naps.bpf.c")
 END = "processed 9 insns (limit 1000000)\n"
@@ -222,3 +223,18 @@ def test_two_candidates_are_none():
     found = refused(own, 9, "R7 invalid mem access 'map_value_or_null'")
     assert found.since == ()
     assert places.narrow(own, 9) is None
+
+
+def test_an_unknown_tracepoint_is_at_its_line_of_the_c_text():
+    own = "#include <linux/sched.h>\n\nTRACEPOINT_PROBE(sched, sched_new)\n{\n    return 0;\n}\n"
+    loader = Path("/lesson/loader.py")
+    words = "Failed to attach BPF program b'tracepoint__sched__sched_new' to tracepoint b'sched:sched_new'"
+    given = Evidence(
+        stage="attach", text="", file=loader, path=C, own=own, files={loader: "", C: own}, exception="Exception",
+        message=words, frames=(Frame(path=str(loader), line=82),), symbols=Symbols(
+            asked=True, near=("sched:sched_waking", "sched:sched_wakeup_new", "sched:sched_switch")
+        ),
+    )  # fmt: skip
+    found = explain(given)
+    assert (found.rule, found.path, found.line) == ("tracepoint-unknown", C, 3)
+    assert found.cause == "This kernel has no tracepoint sched:sched_new; did you mean sched:sched_wakeup_new?"

@@ -14,6 +14,8 @@ from harness.protocol.facts import Frame
 PLACE = re.compile(r"^(?:at |goroutine |\S+\.(?:go|rs|py):\d+)|^make(?:\[\d+\])?: \*\*\*")
 """Rows that only say where, or that something had failed before."""
 NO_RIGHTS = re.compile(r"Operation not permitted|super-user privileges")
+AUTOLOADED = re.compile(r"(?:tracepoint|k(?:ret)?probe|raw_tracepoint|k(?:ret)?func|lsm|syscall)__")
+"""Begins the name of a program that BCC attaches by its name: its line is in the C text."""
 SAID = re.compile(r"(?:cannot|could not|Failed to) ")
 HEADER = re.compile(
     r"^<|^/(?:lib/modules|usr|virtual/include)/|(?:^|/)(?:include|arch|asm|generated)/.*\.h$|bpf/\w+\.h$|vmlinux\.h$"
@@ -213,7 +215,8 @@ def _raised(evidence: Evidence) -> Finding:
         message = f"{evidence.exception}: {message}"
     mine = _own_frames(evidence)
     autoload = any("_trace_autoload" in frame.text for frame in evidence.frames)
-    named = re.search(r"BPF program b?'(\w+)'", evidence.message)
+    named = re.search(r"BPF program b?'?(\w+)'?", evidence.message)
+    autoload |= bool(named and AUTOLOADED.match(named[1]))
     if evidence.own and evidence.path and (autoload or not mine):
         name = named[1] if named else evidence.program
         line = lines.function_line(evidence.own, name) if name else None

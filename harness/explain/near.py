@@ -47,6 +47,10 @@ def near(name: str, evidence: Evidence, rule: str, kind: str = "") -> str:
     known = sorted(_candidates(name, evidence, rule, kind) - {name}, reverse=True)
     if (plain := name.removeprefix("data_loc_")) in known:
         return f"; did you mean {plain}?"
+    words = set(name.split("_"))
+    whole = [one for one in known if words < set(one.split("_"))] if len(words) > 1 else []
+    if len(whole) == 1:  # the same words, and one was left out
+        return f"; did you mean {whole[0]}?"
     place = most_alike([(one, name) for one in known], CLOSE, Work())
     return "." if place is None else f"; did you mean {known[place]}?"
 
