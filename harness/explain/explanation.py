@@ -19,7 +19,7 @@ READABLE = "the address of something that the program may read: a variable of it
 EMPTY = "The log is empty: there is nothing in it to explain."
 EMPTY_ADVICE = "Errors go to standard error: COMMAND 2>&1 | workbook explain -"
 TROUBLE = "docs/troubleshooting.md"
-LOOK = "Search the web for that line; the whole log is below."
+LOOK = "Search the web for that line; the whole log says where it comes from."
 
 
 @dataclass(frozen=True)

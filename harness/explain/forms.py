@@ -23,6 +23,10 @@ HEADED = re.compile(
     r"^(.*\b(?:verifier log|log)): (?=\d{1,9}: [(R]|func#\d|; )|^(?P<output>.*\bVerifier output): (?=\S)",
     re.MULTILINE,
 )
+LEADING = re.compile(
+    r"^((?!libbpf)(?!.*load program: )[^\d\s:][^\n]{0,98}?[\]:|] {1,2})\d{1,9}: \([0-9a-f]{2}\) ", re.MULTILINE
+)
+MESSAGE = re.compile(r'^[^\n"]*\bmsg="([^"\n]*)"[^\n]*$', re.MULTILINE)
 PREFIX = re.compile(r"^(?:libbpf: ?|[ \t]+)(?=\d{1,9}: [(R]|processed \d|; )", re.MULTILINE)
 NOT_SAID = re.compile(
     r"^\s*(?:\d{1,9}: (?:\([0-9a-f]{2}\)|R\d)|; |R\d{1,2}(?:_\w+)?=|from \d|mark_precise|last_idx|parent |regs=|"
@@ -39,8 +43,19 @@ def plain(text: str) -> str:
     """`text`, with the kernel's log in lines of its own."""
     if "\\n" in text and re.search(r"\\n\d{1,9}: \([0-9a-f]{2}\)", text):
         text = QUOTED.sub("\n", text)
-    text = ONE_LINE.sub(_lines, text)
+    text = ONE_LINE.sub(_lines, _bare(text))
     return PREFIX.sub("", HEADED.sub(lambda found: f"{found[1] or found[2]}:\n", text))
+
+
+def _bare(text: str) -> str:
+    """`text` without what a journal, a container's or a logging library puts before each line of it."""
+    if 'msg="' in text and re.search(r'\bmsg="\d{1,9}: \([0-9a-f]{2}\) ', text):
+        return MESSAGE.sub(r"\1", text)
+    found = LEADING.search(text)
+    if not found:
+        return text
+    begin = re.sub(r"\d+", "\\\\d+", re.escape(found[1]))
+    return re.sub(rf"^{begin}", "", text, flags=re.MULTILINE)
 
 
 def _lines(found: re.Match[str]) -> str:
