@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.explain import declared, places, show
-from harness.explain.evidence import Evidence
+from harness.explain.evidence import Evidence, of_log
 from harness.explain.explanation import explain
 from harness.protocol.facts import Frame, Symbols
 
@@ -238,3 +238,18 @@ def test_an_unknown_tracepoint_is_at_its_line_of_the_c_text():
     found = explain(given)
     assert (found.rule, found.path, found.line) == ("tracepoint-unknown", C, 3)
     assert found.cause == "This kernel has no tracepoint sched:sched_new; did you mean sched:sched_wakeup_new?"
+
+
+def test_a_log_alone_names_its_variables():
+    log = """\
+; u64 *since = bpf_map_lookup_elem((void *)bpf_pseudo_fd(1, -1), &tid); @ main.c:40
+7: (85) call bpf_map_lookup_elem#1    ; R0_w=map_value_or_null(id=1,map=started,ks=4,vs=8)
+; took = bpf_ktime_get_ns() - *since; @ main.c:44
+8: (79) r1 = *(u64 *)(r0 +0)
+R0 invalid mem access 'map_value_or_null'
+processed 8 insns (limit 1000000)
+"""
+    found = explain(of_log(log))
+    assert found.since == ("since comes from bpf_map_lookup_elem(started, &tid), line 40, and may be NULL",)
+    assert found.known == ("since (R0) is an address inside a map's value, or NULL (map started) of 8 bytes",)
+    assert found.advice == "Before this line: if (!since) return 0;"

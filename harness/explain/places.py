@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.explain import declared
+from harness.explain import declared, limits
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
 
@@ -19,6 +19,13 @@ INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[^\[\]]*[A-Za-z_][
 READ = re.compile(r"\b(?P<pointer>[A-Za-z_]\w*)\s*->\s*(?P<field>\w+)")
 END = re.compile(r"\b(\w+)\s*=\s*\(void \*\)\s*\(\w+\)\s*\w+->data_end\b")
 FIXED = re.compile(r"invalid (?:indirect access to|write to|read from) stack R\d+ off=-?\d+ size=(\d{1,9})\b")
+ORIGIN = re.compile(
+    r"^; [^\n]{0,200}?\b(?P<name>\w+) = "
+    r"(?P<call>(?:bpf_map_lookup_elem|bpf_ringbuf_reserve|\w+\.lookup\w*)\([^;\n]{0,200}\));"
+    r"(?: @ \S+:(?P<line>\d{1,9}))?",
+    re.MULTILINE,
+)
+"""A comment in a verifier's log: the line of the source that made the next instructions."""
 STORED = re.compile(r"\b(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|update|insert|delete|increment)\s*\((?P<given>[^;]*)")
 
 
@@ -36,11 +43,29 @@ class Places:
 
 def of(rule: str, evidence: Evidence, finding: Finding) -> Places:
     """The places of a fault of class `rule`."""
+    if rule == "null-check" and not evidence.own:
+        return _of_log(evidence, finding)
     rows = evidence.own.splitlines()
     look = LOOKS.get(rule)
     if look is None or finding.path != evidence.path or not finding.line or finding.line > len(rows):
         return Places()
     return look(evidence, finding, declared.code(rows[finding.line - 1]))
+
+
+def _of_log(evidence: Evidence, finding: Finding) -> Places:
+    """The same from a log alone, whose comments hold lines of the source."""
+    names = {found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, declared.code(finding.shown))}
+    origins = [found for found in ORIGIN.finditer(evidence.log) if found["name"] in names]
+    if len({found["name"] for found in origins}) != 1:
+        return Places()
+    found, table = origins[-1], re.search(r"\(map (\w+)\)", " ".join(finding.known))
+    call = re.sub(r"\(void \*\)bpf_pseudo_fd\(1, -?\d+\)", table[1] if table else "…", found["call"])
+    where = f", line {found['line']}" if found["line"] else ""
+    register = re.match(r"R\d+", finding.message)
+    return Places(
+        found["name"], (f"{found['name']} comes from {limits.line(call)}{where}, and may be NULL",),
+        f"Before this line: if (!{found['name']}) return 0;", register[0] if register else "",
+    )  # fmt: skip
 
 
 def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
