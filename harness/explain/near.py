@@ -14,14 +14,6 @@ from harness.explain.lines import structures
 CLOSE = 0.66
 """Names at least so alike are one name, mistyped."""
 
-HELPERS = """
-bpf_ktime_get_ns bpf_ktime_get_boot_ns bpf_trace_printk bpf_get_current_pid_tgid bpf_get_current_uid_gid
-bpf_get_current_comm bpf_get_current_task bpf_get_current_cgroup_id bpf_get_smp_processor_id bpf_get_prandom_u32
-bpf_probe_read bpf_probe_read_str bpf_probe_read_kernel bpf_probe_read_kernel_str bpf_probe_read_user
-bpf_probe_read_user_str bpf_perf_event_output bpf_get_stackid bpf_get_stack bpf_send_signal bpf_override_return
-bpf_log2 bpf_log2l bpf_usdt_readarg bpf_xdp_adjust_head bpf_redirect bpf_redirect_map bpf_strncmp lock_xadd
-bpf_map_lookup_elem bpf_map_update_elem bpf_map_delete_elem bpf_ringbuf_reserve bpf_ringbuf_submit
-"""
 TYPES = "u8 u16 u32 u64 s8 s16 s32 s64 int long char bool size_t pid_t uid_t gid_t __be16 __be32 dev_t umode_t"
 
 FIELD = re.compile(r"\b(\w+)\s*(?:\[[^\[\]]*\]\s*)?;")
@@ -61,7 +53,7 @@ def _candidates(name: str, evidence: Evidence, rule: str, kind: str) -> set[str]
         return set(evidence.symbols.near)
     text = evidence.rewritten or evidence.own  # the second has no tracepoint's structure
     if rule == "unknown-function":
-        return set(re.findall(r"\b(\w+)\s*\(", evidence.own)) | set(HELPERS.split())
+        return set(re.findall(r"\b(\w+)\s*\(", evidence.own)) | set(headers()["helper"]["bcc/helpers.h"].split("|"))
     if rule == "unknown-type":
         found = {one for one, _ in structures(text)}
         return found | {f"struct {one}" for one in found if name.startswith("struct ")} | set(TYPES.split())
