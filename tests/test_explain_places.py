@@ -253,3 +253,22 @@ processed 8 insns (limit 1000000)
     assert found.since == ("since comes from bpf_map_lookup_elem(started, &tid), line 40, and may be NULL",)
     assert found.known == ("since (R0) is an address inside a map's value, or NULL (map started) of 8 bytes",)
     assert found.advice == "Before this line: if (!since) return 0;"
+
+
+def test_a_sum_without_its_base_is_not_advised_to_be_copied():
+    own = """\
+int on_frame(struct xdp_md *ctx)
+{
+    void *data = (void *)(long)ctx->data;
+    u64 skip = sizeof(struct ethhdr);
+    struct iphdr *ip = (void *)(skip + 9);
+
+    return ip->protocol;
+}
+"""
+    log = "; return ip->protocol; @ main.c:7\n7: (b7) r1 = 32  ; R1_w=32\n8: (71) r0 = *(u8 *)(r1 +0)\n"
+    log += f"R1 invalid mem access 'scalar'\n{END}"
+    found = explain(Evidence(stage="load", text=log, log=log, file=C, path=C, own=own))
+    assert found.cause.startswith("This follows the number 32, a small number that is no address")
+    assert found.since == ("ip is set in line 5, to (void *)(skip + 9)",)
+    assert found.advice.startswith("Add the offset to an address: (void *)data + offset")

@@ -122,7 +122,8 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
         found["function"] = stack[1]
     more = places.of(rule.id, evidence, finding)
     source = _source(evidence, finding)
-    advice = " ".join(filter(None, [more.advice or _filled(rule.advice, found), finding.suggestion]))
+    own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
+    advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
