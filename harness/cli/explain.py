@@ -65,12 +65,11 @@ def explain(
 def _print(name: str, found: Explanation, root: Path | None) -> None:
     """The log, cut where its file is named, then the explanation."""
     from harness.explain import show as shown
+    from harness.learner import diagnosis
 
     if found.kind == "ok":
-        what = (
-            "nothing is wrong that the lab can see" if name.endswith((".py", ".c")) else "nothing is wrong in this log"
-        )
-        show(f"{name}: {what}", style="green")
+        where = "that the lab can see" if diagnosis.is_program(name) else "in this log"
+        show(f"{name}: nothing is wrong {where}", style="green")
         return
     size = shutil.get_terminal_size()
     body = shown.wrapped(shown.body(found), size.columns - len(INDENT) if sys.stdout.isatty() else 0)
@@ -90,21 +89,20 @@ def _print(name: str, found: Explanation, root: Path | None) -> None:
 
 def _kept(name: str, found: Explanation, root: Path | None) -> str:
     """Where the whole log can be read: the file that was given, else one in the checkout's own folder."""
-    if name != "-" and not _is_program(name):
+    from harness.learner import diagnosis, progress
+
+    if name != "-" and not diagnosis.is_program(name):
         return name
     if root is None or not found.log:
         return ""
-    from harness.learner import progress
-
-    folder = progress.folder(root) / "explain"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{'input' if name == '-' else Path(name).name}.log"
-    path.write_text(visible(found.log) + "\n")
+    try:
+        folder = progress.folder(root) / "explain"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{'input' if name == '-' else Path(name).name}.log"
+        path.write_text(visible(found.log) + "\n")
+    except OSError:  # nothing can be written here: the whole log is printed
+        return ""
     return os.path.relpath(path)
-
-
-def _is_program(name: str) -> bool:
-    return name.endswith((".py", ".c"))
 
 
 def _root() -> Path | None:
