@@ -74,11 +74,18 @@ def explain(evidence: Evidence) -> Explanation:
             return _made(rule, found.groups, evidence, replace(finding, message=found.message), whole)
     if _healthy(evidence):
         return Explanation("ok", path=evidence.file)
+    essence = finding.message or "none was found"
     return Explanation(
         "unknown", "", finding.path, finding.line, finding.column, _source(evidence, finding),
-        UNKNOWN.format(stage=evidence.stage, message=finding.message or "none was found"), finding.known, LOOK, TROUBLE,
+        UNKNOWN.format(stage=evidence.stage, message=essence), finding.known, _hint(evidence) or LOOK, TROUBLE,
         message=finding.message, log=whole,
     )  # fmt: skip
+
+
+def _hint(evidence: Evidence) -> str:
+    """BCC's own advice, which it prints below some refusals (bcc_prog_load_xattr(), src/cc/libbpf.c, 0.31)."""
+    found = re.search(r"^HINT: (.+)$", evidence.said, re.MULTILINE)
+    return f"BCC's hint: {found[1]}" if found else ""
 
 
 def _healthy(evidence: Evidence) -> bool:
