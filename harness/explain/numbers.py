@@ -18,7 +18,8 @@ WORDS = {os.strerror(number).lower(): name for number, name in NAMES.items()} | 
 TEXT = re.compile("|".join(sorted(map(re.escape, WORDS), key=len, reverse=True)), re.IGNORECASE)
 NAME = re.compile(rf"\b(?:{'|'.join(NAMES.values())})\b")
 NUMBER = re.compile(
-    r"(?i)(?:\berrno\b[ =:]*|\bos error |\berr(?:or)?[ =:]+|\bret(?:urned)?[ =:]+|[:( ]-|\()-?(\d{1,3})\b(?!\.)"
+    r"(?i)(?:\berrno\b[ =:]*|\bos error |\berr(?:or)?[ =:]+|\bret(?:urned)?[ =:]+|[:( ]-|\((?=524\)))"
+    r"-?(\d{1,3})\b(?!\.)"
 )
 
 
