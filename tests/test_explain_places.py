@@ -272,3 +272,15 @@ int on_frame(struct xdp_md *ctx)
     assert found.cause.startswith("This follows the number 32, a small number that is no address")
     assert found.since == ("ip is set in line 5, to (void *)(skip + 9)",)
     assert found.advice.startswith("Add the offset to an address: (void *)data + offset")
+
+
+def test_an_unknown_type_is_underlined_where_it_stands():
+    log = """\
+/virtual/main.c:7:11: error: expected ';' after expression
+    7 |     uint32 uid = 1;
+      |           ^
+      |           ;
+/virtual/main.c:7:5: error: use of undeclared identifier 'uint32'
+"""
+    found = explain(of_log(log))
+    assert (found.rule, found.mark) == ("unknown-type", (5, 6))

@@ -134,7 +134,7 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
-        _mark(source, finding.column, more.token),
+        _mark(source, finding.column, more.token or (name if rule.line else "")),
         finding.message, whole,
     )  # fmt: skip
 
