@@ -284,3 +284,22 @@ def test_an_unknown_type_is_underlined_where_it_stands():
 """
     found = explain(of_log(log))
     assert (found.rule, found.mark) == ("unknown-type", (5, 6))
+
+
+def test_a_helpers_length_is_bounded_by_the_array_it_fills():
+    own = """\
+struct event {
+    char bytes[64];
+};
+
+int on_write(struct pt_regs *ctx, const char *buf, long count)
+{
+    struct event event = {};
+
+    bpf_probe_read_user(event.bytes, count, buf);
+    return 0;
+}
+"""
+    found = refused(own, 9, "R2 min value is negative, either use unsigned or 'var &= const'")
+    assert found.since == ("bytes has 64 elements, line 2",)
+    assert found.advice.startswith("Before this line: if (count > sizeof(event.bytes)) count = sizeof(event.bytes);")

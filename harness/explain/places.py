@@ -26,6 +26,7 @@ ORIGIN = re.compile(
     re.MULTILINE,
 )
 """A comment in a verifier's log: the line of the source that made the next instructions."""
+TOLD = re.compile(r"\bbpf_\w+\s*\(\s*(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*(?P<length>[A-Za-z_]\w*)\s*,")
 STORED = re.compile(r"\b(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|update|insert|delete|increment)\s*\((?P<given>[^;]*)")
 
 
@@ -93,6 +94,8 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
         return fixed
     found = {(one["array"], one["index"]) for one in INDEX.finditer(row)}
     since = _of_map(evidence, finding)
+    if not found and (told := _told_length(evidence, row)):
+        return told
     if len(found) != 1:
         return Places(since=since)
     ((array, index),) = found
@@ -118,6 +121,19 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
     masked = f", or {array}[{index} & ({size} - 1)] here" if value and value & (value - 1) == 0 else ""
     advice = f"Right before this line: if ({index} >= {size}) return 0; with {index} unsigned{masked}."
     return Places(index, since, advice)
+
+
+def _told_length(evidence: Evidence, row: str) -> Places | None:
+    """A helper is told a length by a variable, after the array that it writes into."""
+    found = TOLD.search(row)
+    entries = declared.length(evidence.own, found["array"]) if found else None
+    if not found or not entries:
+        return None
+    name, to = found["length"], found["to"].lstrip("&")
+    since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
+    return Places(
+        name, (since,), f"Before this line: if ({name} > sizeof({to})) {name} = sizeof({to}); with {name} unsigned."
+    )
 
 
 def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
