@@ -111,7 +111,7 @@ def test_a_field_taken_the_wrong_way():
     assert explain(of_log(said + "\n")).cause.startswith("A field is taken the wrong way: through a pointer")
 
 
-@pytest.mark.parametrize(("macro", "advice"), [("TRACEPOINT_PROBE(a, b)", "Write args"), ("int f(void *x)", "Mend")])
+@pytest.mark.parametrize(("macro", "advice"), [("TRACEPOINT_PROBE(a, b)", "Write args"), ("int f(void *x)", "Fix")])
 def test_a_tracepoints_context_is_called_args(macro, advice):
     own = f"{macro}\n{{\n    events.perf_submit(ctx, 0, 0);\n}}\n"
     said = "/virtual/main.c:3:24: error: use of undeclared identifier 'ctx'\n"
@@ -122,7 +122,7 @@ def test_a_tracepoints_context_is_called_args(macro, advice):
 @pytest.mark.parametrize(
     ("argument", "type", "advice"),
     [
-        ("PT_REGS_PARM2_SYSCALL(call)", "'unsigned long'", "Hand over the place: &PT_REGS_PARM2_SYSCALL(…)."),
+        ("PT_REGS_PARM2_SYSCALL(call)", "'unsigned long'", "Pass the place: &PT_REGS_PARM2_SYSCALL(…)."),
         ("PT_REGS_PARM1(ctx)", "'unsigned long'", "(void *)PT_REGS_PARM1(ctx)."),
         ("id", "'u64' (aka 'unsigned long long')", "Put & before a variable whose place is meant"),
     ],
@@ -153,7 +153,7 @@ def test_a_number_where_an_address_is_wanted(argument, type, advice):
 )
 def test_what_a_helper_expects_is_shown_in_few_words(wanted, words):
     log = f"0: (b7) r3 = 0  ; R3_w=0\nR3 type=scalar expected={wanted}\nprocessed 1 insns (limit 1000000)\n"
-    assert explain(of_log(log)).cause.endswith(f"a number, where it wants {words}.")
+    assert explain(of_log(log)).cause.endswith(f"a number, where it needs {words}.")
 
 
 def test_the_newer_form_has_its_reason_and_its_suggestion():

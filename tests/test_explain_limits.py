@@ -92,7 +92,11 @@ def test_a_rules_pattern_is_soon_through(name, pattern):
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
 def test_a_long_message_is_explained_soon(rule):
-    long = [text for word in words_of(rule.says) for text in ((word * 200_000)[:200_000], word + "a" * 200_000)]
+    long = [
+        text
+        for word in words_of(rule.says or rule.seen or rule.warning or rule.text)
+        for text in ((word * 200_000)[:200_000], word + "a" * 200_000)
+    ]
     own = "\n".join(["int f(void *ctx)", "{", *["    a->b = c;"] * 500, "}"])
     for text in long[:6]:
         evidence = compiled(ERROR + text, own) if "compile" in rule.stage else refused(text, own=own)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Json, opened, show, show_json
+from harness.cli.options import Json, opened, root, show, show_json
 from harness.errors import LabError, UsageError
+from harness.protocol.visible import visible
 
 if TYPE_CHECKING:
     from harness.explain.explanation import Explanation
 
 app = typer.Typer()
+
+INDENT = "    "
+ROWS_MIN, ROWS_MAX = 3, 12
+"""Rows of a log that are shown above its explanation."""
+ROWS_AROUND = 5
+"""Rows of the screen beside log and explanation: the log's file, the place, the prompt."""
 
 
 @app.command()
@@ -31,9 +42,10 @@ def explain(
     Reads any log of the verifier or of BCC (- for standard input). A .bpf.c file is loaded
     in the lab, a BCC script (.py) runs there.
 
+    The end of the log comes first, and the file with all of it; the explanation is last.
+
     Exits 0 if nothing is wrong, 1 if something is, 3 if a program crashed the lab.
     """
-    from harness.explain import show as shown
     from harness.learner import diagnosis
 
     try:
@@ -46,18 +58,58 @@ def explain(
         if as_json:
             show_json(found.data(name))
         else:
-            _print(name, found, shown.place(found, Path.cwd()), shown.body(found))
+            _print(name, found, _root())
     raise typer.Exit(LabError.exit_code if "lab" in kinds else 1 if kinds - {"ok"} else 0)
 
 
-def _print(name: str, found: Explanation, place: str, body: str) -> None:
+def _print(name: str, found: Explanation, root: Path | None) -> None:
+    """The log, cut where its file is named, then the explanation."""
+    from harness.explain import show as shown
+    from harness.learner import diagnosis
+
     if found.kind == "ok":
-        show(f"{name}: nothing is wrong that the lab can see", style="green")
+        where = "that the lab can see" if diagnosis.is_program(name) else "in this log"
+        show(f"{name}: nothing is wrong {where}", style="green")
         if found.cause:
             show(f"    {found.cause}")
         return
-    show(f"{place or name}  {found.rule or 'unknown'} ({found.kind})", style="bold")
-    show("    " + body.replace("\n", "\n    "))
-    show("\nthe whole log:", style="dim")
-    show(found.log, style="dim")
+    size = shutil.get_terminal_size()
+    body = shown.wrapped(shown.body(found), size.columns - len(INDENT) if sys.stdout.isatty() else 0)
+    kept = _kept(name, found, root)
+    rows = found.log.splitlines()
+    if kept:
+        fit = max(ROWS_MIN, min(ROWS_MAX, size.lines - len(body.splitlines()) - ROWS_AROUND))
+        rows = shown.excerpt(found, fit)
+    if rows:
+        show("\n".join(rows), style="dim")
+        show(f"the whole log: {kept}\n" if kept else "", style="dim")
+    what = f"{found.rule} ({found.kind})" if found.rule else found.kind
+    show(f"{shown.place(found, Path.cwd()) or name}  {what}", style="bold")
+    show(textwrap.indent(body, INDENT))
     show("")
+
+
+def _kept(name: str, found: Explanation, root: Path | None) -> str:
+    """Where the whole log can be read: the file that was given, else one in the checkout's own folder."""
+    from harness.learner import diagnosis, progress
+
+    if name != "-" and not diagnosis.is_program(name):
+        return name
+    if root is None or not found.log:
+        return ""
+    try:
+        folder = progress.folder(root) / "explain"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{'input' if name == '-' else Path(name).name}.log"
+        path.write_text(visible(found.log) + "\n")
+    except OSError:  # nothing can be written here: the whole log is printed
+        return ""
+    return os.path.relpath(path)
+
+
+def _root() -> Path | None:
+    """The checkout, if the command runs in one."""
+    try:
+        return root()
+    except UsageError:
+        return None

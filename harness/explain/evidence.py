@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from harness.explain import forms, limits, numbers
 from harness.explain.ctext import Sources
 from harness.protocol.facts import Activity, Frame, Gathered, Symbols
 
@@ -15,15 +16,45 @@ Stage = Literal["compile", "load", "attach", "run", "ok"]
 
 INSTRUCTION = re.compile(r"^[ \t]*(\d{1,9}): \([0-9a-f]{2}\)", re.MULTILINE)
 CLANG = re.compile(
-    r"^(?P<file>[^\s:]+):(?P<line>\d{1,9}):(?P<column>\d{1,9}): (?:fatal )?error: (?P<message>.*)$", re.MULTILINE
+    r"^(?P<file><[^>\n]+>|[^\s:]+):(?P<line>\d{1,9}):(?P<column>\d{1,9}): (?:fatal )?error: (?P<message>.*)$",
+    re.MULTILINE,
+)
+WARNING = re.compile(
+    r"^(?P<file>/virtual/main\.c):(?P<line>\d{1,9}):(?P<column>\d{1,9}): warning: (?P<message>.*)$", re.MULTILINE
 )
 LLVM = re.compile(r"^(?:LLVM ERROR|error): (?P<message>.*\bin function (?P<function>\w+).*)$", re.MULTILINE)
-REFUSED = re.compile(r"^bpf: |Failed to load BPF program|BPF program load failed|^processed \d+ insns", re.MULTILINE)
+REFUSED = re.compile(
+    r"^bpf: |Failed to load BPF program|BPF program load failed|^processed \d+ insns|\bload program: |BPF_PROG_LOAD\b"
+    r"|^Prog section '.*' rejected|load bpf program failed|failed to load program|Error loading (?:BPF )?program",
+    re.MULTILINE,
+)
 ATTACHING = re.compile(
     r"Failed to attach|cannot attach|could not determine address of symbol|could not find library|not traceable"
-    r"|Failed to open raw device|Unable to find kernel|failed to enable probe",
+    r"|Failed to open raw device|Unable to find kernel (?!headers)|failed to enable probe|perf_event_open\b"
+    r"|RTNETLINK answers|failed to (?:auto-)?attach|couldn't attach|error attaching|could not attach",
     re.IGNORECASE,
 )
+KERNEL = re.compile(
+    r"/lib/modules/(\d+)\.(\d+)\.|/usr/src/linux-headers-(\d+)\.(\d+)\.|^(?:Linux (?:\S+ )?)?(\d)\.(\d+)\.\d+\S*$",
+    re.MULTILINE,
+)
+"""The running kernel, from a path of its headers or from what `uname` printed."""
+HEALTHY = re.compile(
+    r"^\s*(?:libbpf: (?:looking for|loading|elf:|sec |collected|map '[^']*': (?:created|at sec|found))|@)"
+)
+COMPLAINT = re.compile(
+    rf"(?:[:(\[-] ?)(?i:{numbers.TEXT.pattern})"
+    r"|(?:^|[\s\[*])(?:fatal |[A-Z]\w*)?(?:[Ee]rror|ERROR|FATAL|[Pp]anic)(?:[:!(\]]|$)|(?:^|\s)(?:ERROR|FATAL|PANIC)\s"
+    r"|^Error |\berrors? generated|\b[Ff]ail(?:ed|ure) (?:to|with|at|on|in|because|while)\b"
+    r"|\b(?:[Ff]ail(?:ed|ure)|FAILED)(?:$|[:!.])|(?<!-)\b[Cc]an(?:'|no)t \w|\b[Cc]ould ?n[o']t \w|\b[Uu]nable to \w"
+    r"|\b(?:is|are|was|were) not \w+(?:ed|able|found)\b|\bnot found\b|\bundefined (?:symbol|reference)"
+    r"|\bunknown (?:func|insn|opcode|option|symbol|map|attach|program|command)|^Traceback"
+    r"|^(?:\w+\.)*\w*(?:Error|Exception)\b|^(?:R\d+ )?invalid |^RTNETLINK answers"
+    r"|(?<![/.])\b(?:prohibited|disallowed|restricted|denied)\b(?![/.]\w)"
+    r"|\bsegmentation fault\b|\bcore dumped\b|^Killed$|^Aborted|^(?:Possibly l|L)ost \d"
+    r"|\b[Mm]ap (?:is )?full\b| is missing\b|\bmust (?:be|provide) \w"
+)
+"""What a line of a tool's has that complains; names in a table of results seldom have it."""
 
 REFUSED_BY_BCC = re.compile("Failed to load|super-user")
 
@@ -61,6 +92,8 @@ class Evidence:
     message: str = ""
     frames: tuple[Frame, ...] = ()
     callback: bool = False
+    said: str = ""
+    """What the tools said: `text` and `message` without the verifier's steps."""
     symbols: Symbols = field(default_factory=Symbols)
     """What the guest was asked afterwards, about symbols and tracepoints."""
     nothing_loaded: bool = False
@@ -82,14 +115,28 @@ class Evidence:
         }  # fmt: skip
         return frozenset(name for name, yes in found.items() if yes)
 
+    @property
+    def kernel(self) -> tuple[int, int] | None:
+        """The version of the kernel, where something that was printed names it."""
+        found = KERNEL.search(self.said)
+        numbers = [int(part) for part in found.groups() if part] if found else []
+        return (numbers[0], numbers[1]) if numbers else None
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines in which a tool complains, in order."""
+        return [row.strip() for row in self.said.splitlines() if COMPLAINT.search(row) and not HEALTHY.match(row)]
+
 
 def of_log(text: str, file: Path | None = None) -> Evidence:
     """Evidence from a log alone."""
+    text = forms.plain(limits.shortened(text))
     return Evidence(
         stage=stage_of(text),
         text=text,
         file=file,
         log=text if INSTRUCTION.search(text) else "",
+        exception=_class(text),
         message=_raised(text),
         callback="ctypes callback function" in text,
     )
@@ -104,10 +151,19 @@ def stage_of(text: str) -> Stage:
     return "attach" if ATTACHING.search(text) else "run"
 
 
+RAISED = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit|\.error))(?:: (.*))?$", re.MULTILINE)
+
+
 def _raised(text: str) -> str:
-    """The last line of a traceback."""
-    found = re.findall(r"^(?:[\w.]+(?:Error|Exception|Exit|\.error)): (.*)$", text, re.MULTILINE)
-    return str(found[-1]) if found else ""
+    """What the last exception of a log says."""
+    found = RAISED.findall(text)
+    return str(found[-1][1]) if found else ""
+
+
+def _class(text: str) -> str:
+    """Its class."""
+    found = RAISED.findall(text)
+    return str(found[-1][0]).rpartition(".")[2] if found else ""
 
 
 def of_gathered(found: Gathered, files: Mapping[Path, str]) -> Evidence:

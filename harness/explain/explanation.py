@@ -6,17 +6,21 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.explain import causes, limits, near
+from harness.explain import causes, limits, near, places
 from harness.explain.ctext import Place
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
+from harness.explain.places import Places
 from harness.explain.registers import TYPES
 from harness.explain.rules import Rule, rules
 
-UNKNOWN = "No rule explains this; the essential line is: {message}"
+UNKNOWN = "No rule explains this; stage: {stage}; the essential line is: {message}"
 KINDS_MAX = 3
 READABLE = "the address of something that the program may read: a variable of its own, a map's key or value and so on"
-LOOK = "Search the web for that line; the whole log is below."
+EMPTY = "The log is empty: there is nothing in it to explain."
+EMPTY_ADVICE = "Errors go to standard error: COMMAND 2>&1 | workbook explain -"
+TROUBLE = "docs/troubleshooting.md"
+LOOK = "Search the web for that line; the whole log says where it comes from."
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Explanation:
     """What is said of one failure; `rule` is empty where none fits or nothing is wrong."""
 
     kind: str
-    """compile, load, attach or run; silent: nothing came; ok: nothing is wrong; unknown: no rule fits; lab: it died."""
+    """compile, load, attach or run; silent: nothing came; ok: nothing is wrong; unknown: no rule fits; empty: an
+    empty log; lab: it died."""
     rule: str = ""
     path: Path | None = None
     line: int | None = None
@@ -36,6 +41,10 @@ class Explanation:
     """What the kernel knew at that point."""
     advice: str = ""
     page: str = ""
+    since: tuple[str, ...] = ()
+    """Where the value at fault comes from."""
+    mark: tuple[int, int] = (0, 0)
+    """Column and width of what is underlined in the line; no width: all of it."""
     message: str = ""
     """The essential line of the log."""
     log: str = ""
@@ -45,7 +54,8 @@ class Explanation:
         """The object that `--json` prints for `file`."""
         return {
             "kind": self.kind, "rule": self.rule, "file": str(self.path or file), "line": self.line,
-            "cause": self.cause, "advice": self.advice, "page": self.page, "message": self.message, "asked": file,
+            "cause": self.cause, "since": list(self.since), "advice": self.advice, "page": self.page,
+            "message": self.message, "asked": file,
         }  # fmt: skip
 
 
@@ -54,20 +64,36 @@ def explain(evidence: Evidence) -> Explanation:
     evidence = bounded(evidence)
     if evidence.stage == "ok":
         return _of_silence(evidence)
+    if evidence.stage == "run" and not (evidence.text.strip() or evidence.exception or evidence.nothing_loaded):
+        return Explanation("empty", path=evidence.file, cause=EMPTY, advice=EMPTY_ADVICE, page=TROUBLE)
     finding = find(evidence)
     if _accepted(evidence, finding):
         return Explanation("ok", path=evidence.file)
     whole = _whole(evidence)
     for rule in rules():
-        if (groups := rule.match(evidence, finding)) is not None:
-            return _made(rule, groups, evidence, finding, whole)
+        if (found := rule.match(evidence, finding)) is not None:
+            return _made(rule, found.groups, evidence, replace(finding, message=found.message), whole)
     if evidence.stage == "run" and evidence.activity and (silent := _of_silence(evidence)).kind == "silent":
         return silent  # it raised because nothing had come
+    if _healthy(evidence):
+        return Explanation("ok", path=evidence.file)
+    essence = finding.message or "none was found"
     return Explanation(
         "unknown", "", finding.path, finding.line, finding.column, _source(evidence, finding),
-        UNKNOWN.format(message=finding.message or "there is none"), finding.known, LOOK, "docs/troubleshooting.md",
-        finding.message, whole,
+        UNKNOWN.format(stage=evidence.stage, message=essence), finding.known, _hint(evidence) or LOOK, TROUBLE,
+        message=finding.message, log=whole,
     )  # fmt: skip
+
+
+def _hint(evidence: Evidence) -> str:
+    """BCC's own advice, which it prints below some refusals (bcc_prog_load_xattr(), src/cc/libbpf.c, 0.31)."""
+    found = re.search(r"^HINT: (.+)$", evidence.said, re.MULTILINE)
+    return f"BCC's hint: {found[1]}" if found else ""
+
+
+def _healthy(evidence: Evidence) -> bool:
+    """Whether a log has no complaint in it."""
+    return evidence.stage == "run" and not (evidence.exception or evidence.complaints or evidence.nothing_loaded)
 
 
 def _accepted(evidence: Evidence, finding: Finding) -> bool:
@@ -101,24 +127,49 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
         name = f"{groups['category']}:{groups['event']}"
     clang = groups.get("clang") or _clang_means(finding.message)
     found = {
-        "message": finding.message, "function": "this program", "near": near.near(name, evidence, rule.id),
-        "header": near.header_of(name), "got_words": _kind(groups.get("got", "")),
-        "wanted_words": _kinds(groups.get("wanted", "")),
+        "message": finding.message, "function": "this program",
+        "near": near.near(name, evidence, rule.id, groups.get("type", "")),
+        "header": near.header_of(name, rule.defined) if rule.defined else "", "got_words": _kind(groups.get("got", "")),
+        "warning": finding.warning, "wanted_words": _kinds(groups.get("wanted", "")),
     } | groups  # fmt: skip
     if clang:
         found["near"] = f"; did you mean {clang}?"
     if stack := re.search(r"in function (\w+)", finding.message):
         found["function"] = stack[1]
-    advice = " ".join(filter(None, [_filled(rule.advice, found), finding.suggestion]))
+    more = places.of(rule.id, evidence, finding)
+    source = _source(evidence, finding)
+    own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
+    advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
-        evidence.stage, rule.id, finding.path, finding.line, finding.column, _source(evidence, finding),
-        _filled(rule.cause, found), finding.known, advice, rule.page, finding.message, whole,
+        evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
+        _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
+        _mark(source, finding.column, more.token or (name if rule.line else "")),
+        finding.message, whole,
     )  # fmt: skip
+
+
+def _mark(source: str, column: int | None, token: str) -> tuple[int, int]:
+    """Column and width of the token in the line, else of the word where the compiler is."""
+    if token and (found := re.search(rf"(?<!\w){re.escape(token)}(?!\w)", source)):
+        return found.start() + 1, len(token)
+    word = re.match(r"\w+", source[column - 1 :]) if column else None
+    return column or 0, len(word[0]) if word else 1 if column else 0
+
+
+def _named(known: tuple[str, ...], more: Places) -> tuple[str, ...]:
+    """What the kernel knew, with the variable's name beside the register that holds it."""
+    if not (more.register and more.token):
+        return known
+    begin = f"{more.register} is "
+    return tuple(
+        f"{more.token} ({more.register}) is {text.removeprefix(begin)}" if text.startswith(begin) else text
+        for text in known
+    )
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
     """`text` with its {words}; other braces are C."""
-    return re.sub(r"\{([a-z_]+)\}", lambda found: words.get(found[1], found[0]), text)
+    return re.sub(r"\{([a-z_][a-z_0-9]*)\}", lambda found: words.get(found[1], found[0]), text)
 
 
 def _blamed(rule: Rule, evidence: Evidence, finding: Finding) -> Finding:

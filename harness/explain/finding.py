@@ -7,13 +7,21 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from harness.explain import limits, lines, registers, stack, verifier
-from harness.explain.evidence import CLANG, LLVM, Evidence
+from harness.explain import forms, limits, lines, numbers, registers, stack, verifier
+from harness.explain.evidence import CLANG, LLVM, WARNING, Evidence
 from harness.protocol.facts import Frame
 
+PLACE = re.compile(r"^(?:at |goroutine |\S+\.(?:go|rs|py):\d+)|^make(?:\[\d+\])?: \*\*\*")
+"""Rows that only say where, or that something had failed before."""
 NO_RIGHTS = re.compile(r"Operation not permitted|super-user privileges")
+AUTOLOADED = re.compile(r"(?:tracepoint|k(?:ret)?probe|raw_tracepoint|k(?:ret)?func|lsm|syscall)__")
+"""Begins the name of a program that BCC attaches by its name: its line is in the C text."""
 SAID = re.compile(r"(?:cannot|could not|Failed to) ")
-COMPLAINT = re.compile(r"error|unable|cannot|failed", re.IGNORECASE)
+HEADER = re.compile(
+    r"^<|^/(?:lib/modules|usr|virtual/include)/|(?:^|/)(?:include|arch|asm|generated)/.*\.h$|bpf/\w+\.h$|vmlinux\.h$"
+)
+"""Headers that are the system's, as far as their path tells; others are the learner's own text."""
+CARET = re.compile(r"^[ ~]*\^[~ ]*$")
 SNIPPET = re.compile(r"^ *\d+ \| ?(.*)$")
 
 
@@ -33,13 +41,24 @@ class Finding:
     """The kernel's own advice, from 7.3 on."""
     shown: str = ""
     """The source line as the log shows it, where the learner's text is not at hand."""
+    states: tuple[tuple[str, str], ...] = ()
+    """What the kernel knew of the registers, as it prints it."""
+    header: str = ""
+    """The file and line of a header that the fault is in; empty where it is in the learner's text."""
+    warning: str = ""
+    """What the compiler warned of at that very line."""
+    error: str = ""
+    """The kernel's error number by its name, such as EACCES."""
 
 
 def bounded(evidence: Evidence) -> Evidence:
     """The same evidence, as much of it as is looked at; what comes after need not ask how long a text is."""
+    text = limits.shortened(evidence.text)
+    raised = "" if evidence.message in text else f"\n{evidence.exception}: {evidence.message}"
     return replace(
         evidence,
-        text=limits.shortened(evidence.text),
+        text=text,
+        said=forms.said(f"{text}{raised}"),
         log=limits.shortened(evidence.log),
         own=limits.source(evidence.own),
         rewritten=limits.source(evidence.rewritten),
@@ -58,7 +77,37 @@ def find(evidence: Evidence) -> Finding:
         known=tuple(map(limits.message, found.known)),
         suggestion=limits.message(found.suggestion),
         shown=limits.line(found.shown),
+        warning=limits.message(_warned(evidence, found)),
+        error=_number(evidence, found),
     )
+
+
+def _number(evidence: Evidence, found: Finding) -> str:
+    """The error number that goes with the failure: the kernel's own first, then the essential line's."""
+    if evidence.errno:
+        return numbers.NAMES.get(evidence.errno, "")
+    named = (numbers.name(line) for line in (found.message, *evidence.complaints[: limits.COMPLAINTS_MAX]))
+    return next(filter(None, named), "")
+
+
+def _warned(evidence: Evidence, found: Finding) -> str:
+    """The compiler's warning at the line of the fault."""
+    for warning in WARNING.finditer(evidence.said) if found.line and evidence.own else ():
+        after = evidence.said[warning.end() : warning.end() + limits.LINE_MAX].lstrip("\n").splitlines()
+        shown = _snippet(after)
+        if _line(evidence, int(warning["line"]), shown) == found.line:
+            return warning["message"]
+    return ""
+
+
+def _snippet(after: list[str]) -> str:
+    """The source line below a message of clang's; older ones print no number before it."""
+    if not after:
+        return ""
+    found = SNIPPET.match(after[0])
+    if found:
+        return limits.line(found[1])
+    return limits.line(after[0]) if len(after) > 1 and CARET.match(after[1]) else ""
 
 
 def _found(evidence: Evidence) -> Finding:
@@ -81,26 +130,24 @@ def _own_frames(evidence: Evidence) -> list[Frame]:
 
 
 def _compiled(evidence: Evidence) -> Finding:
-    errors = list(CLANG.finditer(evidence.text))
-    first = next((e for e in errors if e["file"].startswith("/virtual/main.c")), errors[0] if errors else None)
+    errors = [*islice(CLANG.finditer(evidence.text), limits.COMPLAINTS_MAX)]
+    first = next((e for e in errors if HEADER.search(e["file"])), None)  # what follows may come from it
+    first = first or next((e for e in errors if e["file"].startswith("/virtual/main.c")), errors[0] if errors else None)
     if first is None:
         return _after_clang(evidence)
-    after = evidence.text[first.end() :].lstrip("\n").splitlines()
-    snippet = SNIPPET.match(after[0]) if after else None
-    shown, number, message = (
-        limits.line(snippet[1] if snippet else ""),
-        int(first["line"]),
-        limits.message(first["message"]),
-    )
-    if not first["file"].startswith("/virtual/main.c"):
+    shown = _snippet(evidence.text[first.end() : first.end() + 2 * limits.LINE_MAX].lstrip("\n").splitlines())
+    number, message = int(first["line"]), limits.message(first["message"])
+    if HEADER.search(first["file"]):
         line = _including(evidence, limits.line(first["file"]))
-        return Finding(message, evidence.path, line, shown=shown)
+        return Finding(message, evidence.path, line, shown=shown, header=f"{limits.line(first['file'])}:{number}")
     if tracepoint := re.search(r"incomplete .*struct (tracepoint__\w+)'", message):
         return Finding(message, evidence.path, lines.function_line(evidence.own, tracepoint[1]))
     line = _line(evidence, number, shown)
     column = int(first["column"]) if line and _text(evidence, line) == shown else None
     if not evidence.own:
         line, column = number, int(first["column"])
+        if not first["file"].startswith("/virtual/main.c"):
+            return Finding(message, Path(first["file"]), line, column, shown=shown)
     return Finding(message, evidence.path, line, column, shown=shown)
 
 
@@ -108,12 +155,20 @@ def _after_clang(evidence: Evidence) -> Finding:
     """LLVM's back end, a map that was refused, or BCC itself."""
     if failed := LLVM.search(evidence.text):
         first = lines.function_line(evidence.own, limits.line(failed["function"]))
-        line = stack.largest(evidence.own, first) if first and "stack" in failed["message"] else first
+        if first and "stack" in failed["message"]:
+            line: int | None = stack.largest(evidence.own, first)
+        else:
+            line = _of_llvm(evidence, failed["message"], first)
         return Finding(failed["message"], evidence.path, line)
     if refused := re.search(r"^.*could not open bpf map: (\w+).*$", evidence.text, re.MULTILINE):
         return Finding(refused[0].strip(), evidence.path, _declared(evidence, limits.line(refused[1])))
-    said = next(filter(COMPLAINT.search, evidence.text.splitlines()), evidence.message)
-    return Finding(said.strip(), evidence.path)
+    return Finding(next(iter(evidence.complaints), evidence.message), evidence.path)
+
+
+def _of_llvm(evidence: Evidence, message: str, first: int | None) -> int | None:
+    """The learner's line of a place that LLVM's back end names, else the function's."""
+    named = re.match(rf"/virtual/main\.c:({limits.DIGITS}):", message)
+    return (_line(evidence, int(named[1]), "") if named and int(named[1]) else None) or first
 
 
 def _loaded(evidence: Evidence) -> Finding:
@@ -126,7 +181,10 @@ def _loaded(evidence: Evidence) -> Finding:
         line = _line(evidence, refusal.comment_line or 0, limits.line(refusal.comment))
     if line is None and evidence.own and evidence.program:
         line = lines.function_line(evidence.own, evidence.program)
-    return Finding(message, evidence.path, line, None, tuple(known), refusal.code, refusal.suggestion, refusal.comment)
+    return Finding(
+        message, evidence.path, line, None, tuple(known), refusal.code, refusal.suggestion, refusal.comment,
+        refusal.registers,
+    )  # fmt: skip
 
 
 def _of_instruction(evidence: Evidence, at: int) -> int | None:
@@ -145,28 +203,29 @@ def _of_instruction(evidence: Evidence, at: int) -> int | None:
 def _loader_says(evidence: Evidence) -> str:
     """What was said where the verifier said nothing."""
     found = re.search(r"^bpf: (.*)$", evidence.text, re.MULTILINE)
-    return found[1] if found else evidence.message
+    return found[1] if found else evidence.message or next(iter(evidence.complaints), "")
 
 
 def _raised(evidence: Evidence) -> Finding:
     """An exception: the innermost line in the user's own files; where BCC attached by name, the program's own line."""
     message = evidence.message or next(filter(SAID.match, reversed(evidence.text.splitlines())), "")
     if evidence.exception == "SystemExit" and message.isdigit():  # the words are above, such as argparse's
-        message = _last_line(evidence.text)
+        message = _last_line(evidence)
     elif evidence.exception and evidence.exception != "Exception":
         message = f"{evidence.exception}: {message}"
     mine = _own_frames(evidence)
     autoload = any("_trace_autoload" in frame.text for frame in evidence.frames)
-    named = re.search(r"BPF program b?'(\w+)'", evidence.message)
+    named = re.search(r"BPF program b?'?(\w+)'?", evidence.message)
+    autoload |= bool(named and AUTOLOADED.match(named[1]))
     if evidence.own and evidence.path and (autoload or not mine):
         name = named[1] if named else evidence.program
         line = lines.function_line(evidence.own, name) if name else None
         line = line or _mention(evidence, _event(evidence.message))
         if line or not mine:
-            return Finding(message or _last_line(evidence.text), evidence.path, line)
+            return Finding(message or _last_line(evidence), evidence.path, line)
     if mine:
         return Finding(message, Path(mine[-1].path), mine[-1].line, shown=mine[-1].text)
-    return Finding(message or _last_line(evidence.text), evidence.file)
+    return Finding(message or _last_line(evidence), evidence.file)
 
 
 def _event(message: str) -> str:
@@ -175,8 +234,11 @@ def _event(message: str) -> str:
     return rf"{found[1]}\b" if found else r"(?!)"
 
 
-def _last_line(text: str) -> str:
-    return next(filter(None, map(str.strip, reversed(text.splitlines()))), "")
+def _last_line(evidence: Evidence) -> str:
+    """The line that says most where no exception does: the first complaint, never the last row of a stack."""
+    if complaints := [row for row in evidence.complaints if not PLACE.match(row)]:
+        return next((row for row in complaints if not row.startswith("Traceback")), complaints[0])
+    return next(filter(None, map(str.strip, reversed(evidence.said.splitlines()))), "")
 
 
 def _line(evidence: Evidence, number: int, shown: str) -> int | None:

@@ -15,6 +15,8 @@ OWN_MAX = 64 << 10
 """Characters of a C text or script; the longest in this repository has about 10,000."""
 OWN_LINES_MAX = 2_000
 """Lines of it. To align two texts takes time in proportion to the product of their lines."""
+COMPLAINTS_MAX = 200
+"""Complaints of one log that are looked at; clang itself stops after 20 errors."""
 DIGITS = r"\d{1,9}"
 """A pattern for an instruction's or a line's number. `int` raises ValueError from 4,301 digits on."""
 WORK_MAX = 2_000_000

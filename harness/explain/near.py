@@ -1,8 +1,11 @@
-"""Names close to one that is not there, and the headers that define well-known ones."""
+"""Names close to one that is not there, and the headers that define well-known ones (names.toml)."""
 
 from __future__ import annotations
 
+import functools
 import re
+import tomllib
+from pathlib import Path
 
 from harness.explain.evidence import Evidence
 from harness.explain.likeness import Work, most_alike
@@ -11,44 +14,6 @@ from harness.explain.lines import structures
 CLOSE = 0.66
 """Names at least so alike are one name, mistyped."""
 
-HEADERS = {
-    "pt_regs|PT_REGS_\\w+": "uapi/linux/ptrace.h",
-    "bpf_perf_event_data": "uapi/linux/bpf_perf_event.h",
-    "task_struct|mm_struct|cred|TASK_\\w+|CLONE_\\w+|pid|PF_\\w+": "linux/sched.h",
-    "file|inode|dentry|path|qstr|super_block|kiocb|file_inode|S_IS\\w+|O_\\w+|filename|linux_dirent64": "linux/fs.h",
-    "sock|inet_sock|socket|sock_net|inet_sk": "net/sock.h",
-    "tcp_sk|tcphdr|tcp_hdr": "linux/tcp.h",
-    "sk_buff": "linux/skbuff.h",
-    "ethhdr|ETH_\\w+": "linux/if_ether.h",
-    "iphdr|ip_hdr": "linux/ip.h",
-    "ipv6hdr": "linux/ipv6.h",
-    "udphdr": "linux/udp.h",
-    "icmphdr": "linux/icmp.h",
-    "vlan_hdr": "linux/if_vlan.h",
-    "net_device": "linux/netdevice.h",
-    "nsproxy": "linux/nsproxy.h",
-    "request|gendisk": "linux/blk-mq.h",
-    "bio": "linux/bio.h",
-    "linux_binprm": "linux/binfmts.h",
-    "sockaddr|msghdr|AF_\\w+|SOCK_\\w+|sockaddr_in|iov_iter": "linux/socket.h",
-    "IPPROTO_\\w+": "linux/in.h",
-    "NAME_MAX|PATH_MAX": "linux/limits.h",
-    "INT_MAX|UINT_MAX": "linux/kernel.h",
-    "SIG[A-Z]+": "linux/signal.h",
-    "CAP_\\w+": "linux/capability.h",
-    "EPERM|EACCES|ENOENT|MAX_ERRNO": "linux/errno.h",
-    "n?to[hn][sl]|hton[sl]|ntoh[sl]|bpf_(?:ntoh|hton)[sl]": "linux/byteorder/generic.h",
-    "page|vm_area_struct": "linux/mm_types.h",
-    "cgroup|css_set": "linux/cgroup-defs.h",
-}
-HELPERS = """
-bpf_ktime_get_ns bpf_ktime_get_boot_ns bpf_trace_printk bpf_get_current_pid_tgid bpf_get_current_uid_gid
-bpf_get_current_comm bpf_get_current_task bpf_get_current_cgroup_id bpf_get_smp_processor_id bpf_get_prandom_u32
-bpf_probe_read bpf_probe_read_str bpf_probe_read_kernel bpf_probe_read_kernel_str bpf_probe_read_user
-bpf_probe_read_user_str bpf_perf_event_output bpf_get_stackid bpf_get_stack bpf_send_signal bpf_override_return
-bpf_log2 bpf_log2l bpf_usdt_readarg bpf_xdp_adjust_head bpf_redirect bpf_redirect_map bpf_strncmp lock_xadd
-bpf_map_lookup_elem bpf_map_update_elem bpf_map_delete_elem bpf_ringbuf_reserve bpf_ringbuf_submit
-"""
 TYPES = "u8 u16 u32 u64 s8 s16 s32 s64 int long char bool size_t pid_t uid_t gid_t __be16 __be32 dev_t umode_t"
 
 FIELD = re.compile(r"\b(\w+)\s*(?:\[[^\[\]]*\]\s*)?;")
@@ -56,30 +21,43 @@ NO_CODE = re.compile(r"//.*|/\*.*?\*/|\"[^\"]*\"")
 """Comments and texts in a line of C."""
 
 
-def header_of(name: str) -> str:
-    """The header to include for `name`."""
-    return next((header for names, header in HEADERS.items() if re.fullmatch(names, name)), "")
+@functools.cache
+def headers() -> dict[str, dict[str, str]]:
+    """The tables of names.toml: header → pattern of names, by what the names are."""
+    return tomllib.loads((Path(__file__).parent / "names.toml").read_text())
 
 
-def near(name: str, evidence: Evidence, rule: str) -> str:
-    """ "; did you mean X?" or a full stop."""
+def header_of(name: str, kind: str) -> str:
+    """The header to include for `name`, a type, constant or function; empty where it is not known."""
+    return next((header for header, names in headers()[kind].items() if re.fullmatch(names, name)), "")
+
+
+def near(name: str, evidence: Evidence, rule: str, kind: str = "") -> str:
+    """ "; did you mean X?" or a full stop; of a field only one of the record `kind`, where the tool names it."""
     if not name:
         return "."
-    known = sorted(_candidates(name, evidence, rule) - {name}, reverse=True)
+    known = sorted(_candidates(name, evidence, rule, kind) - {name}, reverse=True)
+    if (plain := name.removeprefix("data_loc_")) in known:
+        return f"; did you mean {plain}?"
+    words = set(name.split("_"))
+    whole = [one for one in known if words < set(one.split("_"))] if len(words) > 1 else []
+    if len(whole) == 1:  # the same words, and one was left out
+        return f"; did you mean {whole[0]}?"
     place = most_alike([(one, name) for one in known], CLOSE, Work())
     return "." if place is None else f"; did you mean {known[place]}?"
 
 
-def _candidates(name: str, evidence: Evidence, rule: str) -> set[str]:
+def _candidates(name: str, evidence: Evidence, rule: str, kind: str) -> set[str]:
     """The names that may be meant where the rule says that there is no `name`."""
     if rule in ("symbol-not-found", "tracepoint-unknown", "not-traceable"):
         return set(evidence.symbols.near)
-    text = evidence.rewritten or evidence.own
+    text = evidence.rewritten or evidence.own  # the second has no tracepoint's structure
     if rule == "unknown-function":
-        return set(re.findall(r"\b(\w+)\s*\(", evidence.own)) | set(HELPERS.split())
+        return set(re.findall(r"\b(\w+)\s*\(", evidence.own)) | set(headers()["helper"]["bcc/helpers.h"].split("|"))
     if rule == "unknown-type":
         found = {one for one, _ in structures(text)}
         return found | {f"struct {one}" for one in found if name.startswith("struct ")} | set(TYPES.split())
     if rule in ("unknown-field", "callback-exception", "struct-size"):
-        return {one for _, body in structures(text) for one in FIELD.findall(body)}
-    return set(re.findall(r"\b[A-Za-z_]\w+\b", NO_CODE.sub("", text)))
+        record = kind.removeprefix("const ").removeprefix("struct ")
+        return {one for type, body in structures(text) if record in ("", type) for one in FIELD.findall(body)}
+    return set(re.findall(r"\b[A-Za-z_]\w+\b", NO_CODE.sub("", evidence.own)))

@@ -71,6 +71,13 @@ def describe(state: str) -> str:
     return words + _bounds(kind, facts)
 
 
+def constant(state: str) -> int | None:
+    """The number that a register holds, if it is known."""
+    found = STATE.match(state)
+    known = found and found["type"] in ("", "scalar", "inv") and found["value"] is not None
+    return _number(found["value"]) if found and known else None
+
+
 def _number(text: str) -> int:
     """The number that the kernel printed with %d or %#x: a leading zero is no sign of an octal one."""
     return int(text, 16 if "x" in text else 10)

@@ -1,12 +1,23 @@
-"""An explanation on the screen: the sentence, the line with a caret, what the kernel knew, what to try, the page."""
+"""An explanation on the screen: the log first and cut, then the sentence, the line, what the kernel knew, what to try.
+
+The explanation stands last, where a terminal stops, and no word of it is broken in the middle.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import textwrap
 from pathlib import Path
 
 from harness.explain.explanation import Explanation
 from harness.protocol.visible import visible
+
+ROW_MAX = 200
+"""Characters of a log's row that are shown."""
+WIDTH_MIN = 20
+"""Columns below which nothing is wrapped: no terminal."""
+CODE = re.compile(r"\s*(?:\d+ \| |\^~*$)")
 
 
 def place(found: Explanation, root: Path) -> str:
@@ -24,6 +35,8 @@ def body(found: Explanation) -> str:
         rows += ["", *_pointed(found)]
     if found.known:
         rows += ["", *(f"the kernel knew: {sentence}" for sentence in found.known)]
+    if found.since:
+        rows += ["", *(f"since: {sentence}" for sentence in found.since)]
     if found.message and found.message not in found.cause:
         rows += ["", f"it said: {found.message}"]
     if found.advice:
@@ -33,14 +46,36 @@ def body(found: Explanation) -> str:
     return visible("\n".join(rows))
 
 
+def excerpt(found: Explanation, rows_max: int) -> list[str]:
+    """The rows of the log that end with the essential line, at most `rows_max`; its last where that is not in it."""
+    rows = visible(found.log).splitlines()
+    first = visible(found.message).split("; ")[0].partition(": ")[2] or found.message
+    ends = [n for n, row in enumerate(rows) if first and first[:ROW_MAX] in row]
+    end = ends[-1] + 1 if ends else len(rows)
+    return [row[:ROW_MAX] for row in rows[max(0, end - rows_max) : end]]
+
+
+def wrapped(text: str, width: int) -> str:
+    """`text` in rows of at most `width` characters, broken between words; a line of code and its mark stay whole."""
+    if width < WIDTH_MIN:
+        return text
+    rows: list[str] = []
+    for row in text.splitlines():
+        rows += [row] if CODE.match(row) else _wrapped(row, width)
+    return "\n".join(rows)
+
+
+def _wrapped(row: str, width: int) -> list[str]:
+    return textwrap.wrap(row, width, break_long_words=False, break_on_hyphens=False, subsequent_indent="  ") or [""]
+
+
 def _pointed(found: Explanation) -> list[str]:
-    source = found.source.replace("\t", "    ")
-    number = str(found.line or " ")
-    margin = f"{number} | "
-    text = source.strip()
-    start = len(source) - len(source.lstrip())
-    if found.column and "\t" not in found.source:
-        caret = " " * (found.column - 1 - start) + "^"
-    else:
-        caret = "^" + "~" * max(0, len(text) - 1)
-    return [margin + text, " " * len(margin) + caret]
+    """The line, what is at fault in it underlined; a tab is as wide as four characters."""
+    text = found.source.strip()
+    margin = f"{found.line or ' '} | "
+    column, width = found.mark
+    before = len(found.source) - len(found.source.lstrip())
+    under = "^" + "~" * max(0, len(text.replace("\t", "    ")) - 1)
+    if width and column > before:
+        under = " " * len(found.source[before : column - 1].replace("\t", "    ")) + "^" + "~" * (width - 1)
+    return [margin + text.replace("\t", "    "), " " * len(margin) + under]

@@ -1,0 +1,259 @@
+"""Three places of a fault: the token that it is at, where its value comes from, and what to try there.
+
+Told in the program's own names and sizes, and only where the learner's text leaves no choice: exactly one candidate on
+the line. Else the rule's own words stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.explain import declared, limits
+from harness.explain.evidence import Evidence
+from harness.explain.finding import Finding
+
+FOLLOWED = r"(?:\*+\s*(?P<star>[A-Za-z_]\w*)|\b(?P<arrow>[A-Za-z_]\w*)\s*->|\b(?P<array>[A-Za-z_]\w*)\s*\[)"
+INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[^\[\]]*[A-Za-z_][^\[\]]*?)\s*\]")
+READ = re.compile(r"\b(?P<pointer>[A-Za-z_]\w*)\s*->\s*(?P<field>\w+)")
+END = re.compile(r"\b(\w+)\s*=\s*\(void \*\)\s*\(\w+\)\s*\w+->data_end\b")
+FIXED = re.compile(r"invalid (?:indirect access to|write to|read from) stack R\d+ off=-?\d+ size=(\d{1,9})\b")
+ORIGIN = re.compile(
+    r"^; [^\n]{0,200}?\b(?P<name>\w+) = "
+    r"(?P<call>(?:bpf_map_lookup_elem|bpf_ringbuf_reserve|\w+\.lookup\w*)\([^;\n]{0,200}\));"
+    r"(?: @ \S+:(?P<line>\d{1,9}))?",
+    re.MULTILINE,
+)
+"""A comment in a verifier's log: the line of the source that made the next instructions."""
+TOLD = re.compile(r"\bbpf_\w+\s*\(\s*(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*(?P<length>[A-Za-z_]\w*)\s*,")
+STORED = re.compile(r"\b(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|update|insert|delete|increment)\s*\((?P<given>[^;]*)")
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is known beside the rule's own words; empty where nothing is."""
+
+    token: str = ""
+    """Underlined in the line of the fault."""
+    since: tuple[str, ...] = ()
+    advice: str = ""
+    register: str = ""
+    """The register that holds the token."""
+
+
+def of(rule: str, evidence: Evidence, finding: Finding) -> Places:
+    """The places of a fault of class `rule`."""
+    if rule == "null-check" and not evidence.own:
+        return _of_log(evidence, finding)
+    rows = evidence.own.splitlines()
+    look = LOOKS.get(rule)
+    if look is None or finding.path != evidence.path or not finding.line or finding.line > len(rows):
+        return Places()
+    return look(evidence, finding, declared.code(rows[finding.line - 1]))
+
+
+def _of_log(evidence: Evidence, finding: Finding) -> Places:
+    """The same from a log alone, whose comments hold lines of the source."""
+    names = {found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, declared.code(finding.shown))}
+    origins = [found for found in ORIGIN.finditer(evidence.log) if found["name"] in names]
+    if len({found["name"] for found in origins}) != 1:
+        return Places()
+    found, table = origins[-1], re.search(r"\(map (\w+)\)", " ".join(finding.known))
+    call = re.sub(r"\(void \*\)bpf_pseudo_fd\(1, -?\d+\)", table[1] if table else "…", found["call"])
+    where = f", line {found['line']}" if found["line"] else ""
+    register = re.match(r"R\d+", finding.message)
+    return Places(
+        found["name"], (f"{found['name']} comes from {limits.line(call)}{where}, and may be NULL",),
+        f"Before this line: if (!{found['name']}) return 0;", register[0] if register else "",
+    )  # fmt: skip
+
+
+def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
+    names = dict.fromkeys(found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, row))
+    names |= dict.fromkeys(re.findall(r"[(,]\s*(\w+)\s*(?=[,)])", row))
+    known = [one for name in names if (one := declared.origin(evidence.own, name, finding.line or 0))]
+    if len(known) != 1:
+        return Places()
+    (found,) = known
+    since = f"{found.name} comes from {found.call}, line {found.line}, and may be NULL"
+    leave = "return;" if _is_void(evidence.own, finding.line or 0) else "return 0;"
+    advice = f"Before this line: if (!{found.name}) {leave}"
+    register = re.match(r"R\d+", finding.message)
+    return Places(found.name, (since,), advice, register[0] if register else "")
+
+
+def _is_void(own: str, line: int) -> bool:
+    rows = own.splitlines()
+    head = rows[declared.function_of(own, line)[0] - 1]
+    return bool(re.match(r"(?:static\s+)?(?:inline\s+|__always_inline\s+)*void\b", head))
+
+
+def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
+    if fixed := _fixed_length(evidence, finding, row):
+        return fixed
+    found = {(one["array"], one["index"]) for one in INDEX.finditer(row)}
+    since = _of_map(evidence, finding)
+    if not found and (told := _told_length(evidence, row)):
+        return told
+    if len(found) != 1:
+        return Places(since=since)
+    ((array, index),) = found
+    entries = declared.length(evidence.own, array)
+    if entries is None:
+        return Places(index, since)
+    size, line = entries
+    since = (f"{array} has {size} elements, line {line}", *since)
+    value = declared.number(evidence.own, size)
+    if f"{index} & " in row or f"{index} % " in row:
+        return Places(index, since)
+    if not index.isidentifier():
+        advice = f"Before this line: u64 i = {index}; if (i >= {size}) return 0; then {array}[i] here."
+        return Places(index, since, advice)
+    if checked := _checked(evidence.own, index, finding.line or 0):
+        since = (
+            f"{index} is compared in line {checked}, which does not count here: the compiler keeps another copy of it,"
+            f" {index} changes after it, or one side is open (a signed one below 0)",
+            *since,
+        )
+        kept = f'hold the index in a u64, then asm volatile("" : "+r"({index})); and compare right before this line'
+        return Places(index, since, f"Keep what was compared: {kept}: if ({index} >= {size}) return 0;")
+    masked = f", or {array}[{index} & ({size} - 1)] here" if value and value & (value - 1) == 0 else ""
+    advice = f"Right before this line: if ({index} >= {size}) return 0; with {index} unsigned{masked}."
+    return Places(index, since, advice)
+
+
+def _told_length(evidence: Evidence, row: str) -> Places | None:
+    """A helper is told a length by a variable, after the array that it writes into."""
+    found = TOLD.search(row)
+    entries = declared.length(evidence.own, found["array"]) if found else None
+    if not found or not entries:
+        return None
+    name, to = found["length"], found["to"].lstrip("&")
+    since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
+    return Places(
+        name, (since,), f"Before this line: if ({name} > sizeof({to})) {name} = sizeof({to}); with {name} unsigned."
+    )
+
+
+def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
+    """A helper is told a fixed length that is more than the array before it has."""
+    told = re.match(FIXED, finding.message)
+    found = re.search(rf"(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*{told[1]}\b", row) if told else None
+    if not told or not found or not (entries := declared.length(evidence.own, found["array"])):
+        return None
+    since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
+    return Places(told[1], (since,), f"Write sizeof({found['to'].lstrip('&')}) for {told[1]}.")
+
+
+def _checked(own: str, name: str, line: int) -> int | None:
+    """The nearest line above `line` in its function that compares `name`."""
+    compared = re.compile(rf"\bif\b[^;]*\b{re.escape(name)}\s*(?:[<>]=?|==)|\bif\b[^;]*[<>]=?\s*{re.escape(name)}\b")
+    rows = own.splitlines()
+    above = (n for n in reversed(declared.function_of(own, line)) if n < line)
+    return next((n for n in above if compared.search(declared.code(rows[n - 1]))), None)
+
+
+def _of_map(evidence: Evidence, finding: Finding) -> tuple[str, ...]:
+    """The declaration of the map that the refused address points into."""
+    named = re.search(r"\(map (\w+)\)", " ".join(finding.known))
+    found = declared.maps(evidence.own).get(named[1]) if named else None
+    return (f"{found.name} is declared in line {found.line}: {found.text}",) if found else ()
+
+
+def _packet(evidence: Evidence, finding: Finding, row: str) -> Places:
+    names = [*dict.fromkeys(found["pointer"] for found in READ.finditer(row))]
+    known = (declared.variable(evidence.own, name, finding.line or 0) for name in names)
+    pointers = [one for one in known if one and one.pointer]
+    ends = {found[1] for found in re.finditer(END, evidence.own)}
+    if len(pointers) != 1 or len(ends) != 1:
+        return Places()
+    (pointer,), (end,) = pointers, ends
+    compared = re.search(rf"\b{re.escape(pointer.name)}\s*\+\s*1\b[^;\n]{{0,80}}\b{re.escape(end)}\b", evidence.own)
+    if compared or pointer.type in ("struct xdp_md", "struct __sk_buff"):
+        return Places()
+    since = f"{pointer.name} is a {pointer.type} *, line {pointer.line}: nothing compares its end with {end}"
+    leave = "return XDP_PASS;" if "xdp_md" in evidence.own else "return 0;"
+    return Places(pointer.name, (since,), f"Before this line: if ((void *)({pointer.name} + 1) > {end}) {leave}")
+
+
+def _unset(evidence: Evidence, finding: Finding, row: str) -> Places:
+    unset = []
+    for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", row)):
+        found = declared.variable(evidence.own, name, finding.line or 0)
+        if found and not found.value and not found.pointer and found.line < (finding.line or 0):
+            unset.append(found)
+    if len(unset) != 1:
+        return Places()
+    (found,) = unset
+    array = f"[{found.length}]" if found.length else ""
+    begin = "{}" if array or found.type.startswith("struct ") else "0"
+    since = f"{found.name} is declared in line {found.line}, with no value"
+    gaps = "; then its fields, not = {.a = 1}, which leaves the gaps" if found.type.startswith("struct ") else ""
+    return Places(found.name, (since,), f"Line {found.line}: {found.type} {found.name}{array} = {begin};{gaps}")
+
+
+def _reserved(evidence: Evidence, finding: Finding, row: str) -> Places:
+    found = re.search(r"\b(\w+)\s*=\s*(?:\([\w\s*]+\)\s*)?(\w+)\s*\.\s*ringbuf_reserve\b", row)
+    if not found:
+        return Places()
+    name, ring = found[1], found[2]
+    advice = f"On each path after this line that leaves without ringbuf_submit: {ring}.ringbuf_discard({name}, 0);"
+    return Places(name, (), advice)
+
+
+def _read(evidence: Evidence, finding: Finding, row: str) -> Places:
+    if "bpf_probe_read" in row or "_CORE_READ" in row:  # the line does already what would be advised
+        return Places()
+    reads = [*dict.fromkeys((found["pointer"], found["field"]) for found in READ.finditer(row))]
+    if len(reads) != 1:
+        return Places()
+    ((pointer, field),) = reads
+    found = declared.variable(evidence.own, pointer, finding.line or 0)
+    since = (f"{pointer} is set in line {found.line}, to {found.value}",) if found and found.value else ()
+    copied = f"bpf_probe_read_kernel(&copy, sizeof(copy), &{pointer}->{field});"
+    advice = f"Copy it first: {copied} bpf_probe_read_user for a process's memory."
+    return Places(pointer, since, advice)
+
+
+def _largest(evidence: Evidence, finding: Finding, row: str) -> Places:
+    found = re.search(r"\b(\w+)\s*\[\s*(\w+)\s*\]", row)
+    return Places(found[1], (f"{found[1]} alone has {found[2]} elements",)) if found else Places()
+
+
+def narrow(own: str, line: int | None) -> dict[str, str] | None:
+    """The key or value that a line hands to a map's method, of another size than the map's; None if all fit."""
+    rows = own.splitlines()
+    if not line or line > len(rows):
+        return None
+    found = STORED.search(declared.code(rows[line - 1]))
+    table = declared.maps(own).get(found["map"]) if found else None
+    if not found or not table:
+        return None
+    for what, given in zip(("key", "leaf"), found["given"].split(","), strict=False):
+        name = re.match(r"\s*&\s*(\w+)\s*\)?", given)
+        one = declared.variable(own, name[1], line) if name else None
+        wanted = getattr(table, what)
+        if one and not one.length and not one.pointer and _differ(one.type, wanted):
+            return {
+                "what": what.replace("leaf", "value"), "variable": one.name, "got_type": one.type, "declared": wanted,
+                "map": table.name, "at": str(one.line), "map_line": str(table.line),
+                "have": str(declared.size(one.type)), "size": str(declared.size(wanted)),
+            }  # fmt: skip
+    return None
+
+
+def _differ(one: str, other: str) -> bool:
+    sizes = declared.size(one), declared.size(other)
+    return None not in sizes and sizes[0] != sizes[1]
+
+
+LOOKS: dict[str, Callable[[Evidence, Finding, str], Places]] = {
+    "null-check": _null_check,
+    "out-of-bounds": _out_of_bounds,
+    "packet-bounds": _packet,
+    "uninitialised": _unset,
+    "reference-leak": _reserved,
+    "pointer-read": _read,
+    "stack-size": _largest,
+}
