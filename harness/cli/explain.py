@@ -14,7 +14,6 @@ import typer
 
 from harness.cli.options import Json, opened, root, show, show_json
 from harness.errors import LabError, UsageError
-from harness.protocol.visible import visible
 
 if TYPE_CHECKING:
     from harness.explain.explanation import Explanation
@@ -92,6 +91,7 @@ def _print(name: str, found: Explanation, root: Path | None) -> None:
 def _kept(name: str, found: Explanation, root: Path | None) -> str:
     """Where the whole log can be read: the file that was given, else one in the checkout's own folder."""
     from harness.learner import diagnosis, progress
+    from harness.protocol.visible import visible
 
     if name != "-" and not diagnosis.is_program(name):
         return name
