@@ -1,6 +1,8 @@
 """`workbook explain` against what is known: faulty programs, correct ones that look suspicious, logs."""
 
 import json
+import os
+import random
 import subprocess
 import sys
 import tomllib
@@ -40,17 +42,22 @@ def wrong(entries, said):
     return {file: rule for file, rule in rules.items() if rule not in known[file]}
 
 
-def one_of_each_class():
-    """The first program of each class, and a few correct ones."""
-    first = {several(entry["rule"])[0]: entry for entry in reversed(EXPECTED["program"])}
-    correct = [entry for entry in EXPECTED["program"] if entry["rule"] == "ok"]
-    return [entry for rule, entry in first.items() if rule != "ok"] + correct[:5]
+def a_random_tenth():
+    """Ten faulty programs of ten classes and three correct ones; CORPUS_SEED, which is printed, chooses them again."""
+    seed = os.environ.get("CORPUS_SEED") or str(random.randrange(10**6))
+    print(f"CORPUS_SEED={seed}")
+    drawn = random.Random(seed)
+    programs = drawn.sample(EXPECTED["program"], len(EXPECTED["program"]))
+    faulty = {several(entry["rule"])[0]: entry for entry in programs if entry["rule"] != "ok"}
+    correct = [entry for entry in programs if entry["rule"] == "ok"]
+    return [*list(faulty.values())[:10], *correct[:3]]
 
 
 @pytest.mark.guest
 @pytest.mark.timeout(900)
-def test_one_fault_of_each_class_is_named():
-    examine(one_of_each_class())
+def test_a_random_tenth_of_the_faults_is_named():
+    """`make soak` runs them all; what the lab says of a program changes with the lab, not with the rules."""
+    examine(a_random_tenth())
 
 
 @pytest.mark.guest
