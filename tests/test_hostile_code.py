@@ -42,9 +42,9 @@ CASES = {
         f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(9999)\n{END}",
         "as it should",
     ),
-    "standard output closed": (f"import os\nos.close(1)\nos.close(2)\n{END}", "as it should"),
     "100 MB printed": (f"for _ in range(100): print('x' * 1_000_000)\n{END}", "as it should"),
     "bytes that are no text": (f"import os\nos.write(1, bytes(range(256)))\n{END}", "as it should"),
+    "standard output closed": (f"import os\nos.close(1)\nos.close(2)\n{END}", "as it should"),
     "all memory": ("keep = []\nwhile True: keep.append(bytes(1 << 20))", "memory"),
     "a fork bomb": ("import os\nwhile True: os.fork()", ""),
     "the disk filled": (
@@ -52,7 +52,10 @@ CASES = {
         "No space left",
     ),
 }
-"""What the code does → what its failure says. All stand in one lesson: the guest survives each of them."""
+"""What the code does → what its failure says. All are in one lesson: the guest survives each of them.
+
+Memory comes after the closed output: that process is killed, and the next one has its output again.
+"""
 ENDLESS = {name for name in CASES if "endless" in name or "time-out" in name or "bomb" in name}
 STOPS = {
     "a keyboard interrupt": ("def act(): raise KeyboardInterrupt", "KeyboardInterrupt"),

@@ -87,7 +87,7 @@ def test_a_good_test_catches_its_mutant_and_lists_the_missed(judge):
     [
         ("def test_mine(loader):\n    assert loader.act() > 20\n", "lets a wrong answer pass"),
         (
-            "def test_mine(loader):\n    [23].index(loader.act())\n",
+            "def test_mine(loader):\n    assert [23].index(loader.act()) == 0\n",
             "on a wrong answer it raises an error instead of failing its assertion: ValueError",
         ),
         ("def test_mine(loader):\n    assert loader.act() == 22\n", "assert 23 == 22"),

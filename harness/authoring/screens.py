@@ -86,7 +86,7 @@ def _write_naps(root: Path) -> None:
 
 DAY = (
     Act("workbook verify 01", exits=1, picture="verify"),
-    Act("workbook explain naps.bpf.c", exits=1, before=_write_naps, picture="explain", lines=20),
+    Act("workbook explain naps.bpf.c", exits=1, before=_write_naps, picture="explain", lines=40),
     Act("workbook verify 00", before=_write_all("00")),
     Act("workbook hint 01"),
     Act("workbook verify 01", before=_write_all("01")),

@@ -73,7 +73,7 @@ def _print(name: str, found: Explanation, root: Path | None) -> None:
             show(f"    {found.cause}")
         return
     size = shutil.get_terminal_size()
-    body = shown.wrapped(shown.body(found), size.columns - len(INDENT) if sys.stdout.isatty() else 0)
+    body = shown.wrapped(shown.body(found), size.columns - len(INDENT) if _has_width() else 0)
     kept = _kept(name, found, root)
     rows = found.log.splitlines()
     if kept:
@@ -105,6 +105,11 @@ def _kept(name: str, found: Explanation, root: Path | None) -> str:
     except OSError:  # nothing can be written here: the whole log is printed
         return ""
     return os.path.relpath(path)
+
+
+def _has_width() -> bool:
+    """Whether lines have to fit somewhere: a terminal, or a width that was asked for."""
+    return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
 def _root() -> Path | None:
