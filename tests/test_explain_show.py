@@ -33,6 +33,13 @@ def test_the_explanation_is_last_and_the_log_is_cut():
     assert code == 1
 
 
+def test_no_row_of_the_log_is_wider_than_the_columns():
+    screen, _ = printed("r01.log", LINES="24", COLUMNS="40")
+    rows = screen.partition("the whole log: r01.log")[0].splitlines()
+    assert max(map(len, rows)) <= 40
+    assert any(row.endswith("…") for row in rows)
+
+
 def test_a_log_from_standard_input_is_kept_in_a_file():
     text = (LOGS / "r01.log").read_bytes()
     screen, _ = printed("-", given=text)

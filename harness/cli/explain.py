@@ -79,6 +79,8 @@ def _print(name: str, found: Explanation, root: Path | None) -> None:
     if kept:
         fit = max(ROWS_MIN, min(ROWS_MAX, size.lines - len(body.splitlines()) - ROWS_AROUND))
         rows = shown.excerpt(found, fit)
+        if _has_width():
+            rows = [row if len(row) <= size.columns else f"{row[: size.columns - 1]}…" for row in rows]
     if rows:
         show("\n".join(rows), style="dim")
         show(f"the whole log: {kept}\n" if kept else "", style="dim")
