@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import explain as command
 from harness.explain import show
 from harness.explain.evidence import of_log
-from harness.explain.explanation import explain
+from harness.explain.explanation import Explanation, explain
 
 WORKBOOK = str(Path(sys.executable).with_name("workbook"))
 LOGS = Path(__file__).resolve().parent / "explain" / "logs"
@@ -95,3 +96,17 @@ def test_64_mib_are_explained_in_seconds_and_little_memory(tmp_path):
     print(f"{used_s:.1f} s of a CPU, {most_kib / 1024:.0f} MiB at most")
     assert used_s < 10
     assert most_kib < 200 << 10
+
+
+def test_a_log_that_cannot_be_kept_is_printed_whole(tmp_path):
+    (tmp_path / ".workbook").touch()
+    assert command._kept("-", Explanation("load", log="0: (95) exit"), tmp_path) == ""
+
+
+def test_a_kept_log_replaces_a_link_and_does_not_follow_it(tmp_path):
+    kept = tmp_path / ".workbook/explain/input.log"
+    kept.parent.mkdir(parents=True)
+    (tmp_path / "mine").write_text("mine")
+    kept.symlink_to(tmp_path / "mine")
+    command._kept("-", Explanation("load", log="0: (95) exit"), tmp_path)
+    assert (kept.read_text(), (tmp_path / "mine").read_text()) == ("0: (95) exit\n", "mine")

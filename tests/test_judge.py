@@ -47,15 +47,21 @@ LOADER = "def act():\n    return 23\n\n\ndef same(name):\n    return name\n"
 GOOD = "def test_mine(loader):\n    assert loader.act() == 23\n"
 
 
-@pytest.fixture
-def judge(course):
-    """Judges the text of a test_mine.py in the small course."""
+def lesson_of(course, more=""):
+    """The small lesson with a reference, hints and wrong answers, and `more` of them."""
     course.write("lesson.toml", TOML)
     course.write_hints(HINTS)
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
-    mutants = course.root / "tests/mutants/90-small.toml"
-    mutants.parent.mkdir(parents=True)
-    mutants.write_text(MUTANTS)
+    lesson = small(course)
+    lesson.mutants.parent.mkdir(parents=True)
+    lesson.mutants.write_text(MUTANTS + more)
+    return lesson
+
+
+@pytest.fixture
+def judge(course):
+    """Judges the text of a test_mine.py in the small course."""
+    lesson_of(course)
 
     def run(text, *options):
         course.write("test_mine.py", text)
@@ -107,12 +113,7 @@ def test_a_test_that_misses_its_mutant_is_not_good_enough(judge, text, why):
 
 
 def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
-    course.write("lesson.toml", TOML)
-    course.write_hints(HINTS)
-    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
-    (course.root / "tests/mutants").mkdir(parents=True)
-    (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
-    lesson = small(course)
+    lesson = lesson_of(course)
     file = f"lessons/90-small/{judging.LEARNERS_TEST}"
     error = Uncollectable(file=file, text="SyntaxError: '(' was never closed")
     lab = FakeLab(Collecting(file=file), error, Collected(tests=()), Exited(status=2))
@@ -121,12 +122,7 @@ def test_a_test_that_cannot_be_parsed_is_shown_its_error(course):
 
 
 def test_a_test_that_times_out_on_a_wrong_answer_misses_it(course):
-    course.write("lesson.toml", TOML)
-    course.write_hints(HINTS)
-    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
-    lesson = small(course)
-    lesson.mutants.parent.mkdir(parents=True)
-    lesson.mutants.write_text(MUTANTS)
+    lesson = lesson_of(course)
     mine = "lessons/90-small/test_mine.py::test_mine"
     late = Facts(exception="Failed", message="Timeout (>36.0s) from pytest-timeout.")
     ended = [Collected(tests=(mine,)), *passed(mine, "failed", facts=late), Exited(status=1)]
@@ -137,13 +133,8 @@ def test_a_test_that_times_out_on_a_wrong_answer_misses_it(course):
 
 
 def test_a_test_must_notice_that_nothing_is_reported(course, monkeypatch):
-    course.write("lesson.toml", TOML)
-    course.write_hints(HINTS)
-    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
-    lesson = small(course)
-    lesson.mutants.parent.mkdir(parents=True)
     nothing = MUTANTS.split("\n\n")[0].replace("off-by-one", "nothing-reported").replace("return 22", "return None")
-    lesson.mutants.write_text(MUTANTS + nothing.replace("counts one too few", "reports nothing"))
+    lesson = lesson_of(course, nothing.replace("counts one too few", "reports nothing"))
 
     def run(lab, request):
         """A test that asserts nothing about None."""
@@ -235,12 +226,7 @@ def test_a_good_test_is_judged_once_for_each_content(course, judgements):
 
 def found_of(course, lab, mine=GOOD, **more):
     """The judgement of a test_mine.py by what a lab says."""
-    course.write("lesson.toml", TOML)
-    course.write_hints(HINTS)
-    (course.root / "solutions/90-small/loader.py").write_text(LOADER)
-    (course.root / "tests/mutants").mkdir(parents=True)
-    (course.root / "tests/mutants/90-small.toml").write_text(MUTANTS)
-    lesson = small(course)
+    lesson = lesson_of(course)
     return judging.judge(lab, lesson, lesson.steps[0], mine.encode(), **more)
 
 

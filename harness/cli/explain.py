@@ -92,6 +92,7 @@ def _print(name: str, found: Explanation, root: Path | None) -> None:
 
 def _kept(name: str, found: Explanation, root: Path | None) -> str:
     """Where the whole log can be read: the file that was given, else one in the checkout's own folder."""
+    from harness.course import files
     from harness.learner import diagnosis, progress
     from harness.protocol.visible import visible
 
@@ -103,8 +104,8 @@ def _kept(name: str, found: Explanation, root: Path | None) -> str:
         folder = progress.folder(root) / "explain"
         folder.mkdir(exist_ok=True)
         path = folder / f"{'input' if name == '-' else Path(name).name}.log"
-        path.write_text(visible(found.log) + "\n")
-    except OSError:  # nothing can be written here: the whole log is printed
+        files.write(path, f"{visible(found.log)}\n".encode())
+    except (OSError, UsageError):  # nothing can be written here: the whole log is printed
         return ""
     return os.path.relpath(path)
 
