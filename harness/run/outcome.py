@@ -62,11 +62,12 @@ class TestResult:
 
     @property
     def failed_by_assertion(self) -> bool:
-        """True if the test said no itself, and did not merely break."""
+        """True if the test said no itself: it did not merely break, and was not ended at its deadline."""
         return (
             self.verdict.kind in ("red", "todo")
             and self.exception in ("AssertionError", "Failed")
             and self.when == "call"
+            and not self.timed_out
         )
 
     @property
