@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import ADVANCED
 from rich.console import Console
 
 from harness.course import catalog, stubs
@@ -160,6 +161,15 @@ def test_the_report_follows_the_last_lesson(lesson):
     (lesson.root / "lessons/93-next").mkdir()
     (lesson.root / "lessons/93-next/lesson.toml").write_text((lesson.folder() / "lesson.toml").read_text())
     assert verify.next_command(view, "lessons") == "make run-90, then make lesson-93"
+
+
+def test_the_report_follows_a_track_and_then_the_next_track(lesson):
+    view = verify.View(lesson, seen(lesson, PASSED, PASSED))
+    (lesson.root / "lessons/93-next").mkdir()
+    text = ADVANCED + (lesson.folder() / "lesson.toml").read_text()
+    (lesson.root / "lessons/93-next/lesson.toml").write_text(text)
+    then = "make run-90, then make report; make lesson-93 begins the advanced track"
+    assert verify.next_command(view, "lessons") == then
 
 
 def test_the_marks_of_todos_are_no_difference(lesson):

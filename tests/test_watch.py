@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import watchfiles
+from conftest import ADVANCED
 from labs import FakeLab
 from rich.console import Console
 
@@ -219,6 +220,45 @@ def test_after_a_lesson_comes_the_next_that_is_not_done(course):
     progress.note_check(first, "done", 2, "now")
     progress.note_check(second, "done", 2, "now")
     assert watch.after(second, course) is None
+
+
+@pytest.fixture
+def tracks(course):
+    """A course of two basic lessons and two advanced ones, which come after the second."""
+    basic = (course.root / "lessons/90-small/lesson.toml").read_text()
+    advanced = ADVANCED.replace("90", "91") + basic
+    for number, text in {"91": basic, "92": advanced, "93": advanced}.items():
+        folder = course.root / f"lessons/{number}-x{number}"
+        folder.mkdir()
+        (folder / "lesson.toml").write_text(text)
+    return catalog.Course.load(course.root)
+
+
+def test_the_basics_come_before_the_advanced_track(tracks):
+    first, second, third, fourth = tracks
+    progress.note_check(second, "done", 2, "now")
+    assert watch.after(second, tracks) == first, "a basic lesson is left"
+    assert watch.after(third, tracks) == fourth, "whoever began the advanced track stays in it"
+    progress.note_check(first, "done", 2, "now")
+    assert watch.after(first, tracks) == third
+
+
+def test_nothing_leads_to_a_lesson_too_early(tracks):
+    first, second, third, fourth = tracks
+    progress.note_check(first, "done", 2, "now")
+    progress.note_check(third, "done", 2, "now")
+    progress.note_check(fourth, "done", 2, "now")
+    assert watch.after(fourth, tracks) == second
+    assert watch.after(None, tracks) == second
+
+
+def test_progress_says_which_lesson_comes_before(tracks):
+    first, second, third, _ = tracks
+    assert progress.early(tracks, first) == ""
+    assert progress.early(tracks, third).startswith(f"{third.name} comes after {second.name}, which is not done yet")
+    progress.note_check(second, "done", 2, "now")
+    progress.note_check(second, "red", 1, "later")
+    assert progress.early(tracks, third) == "", "it was done once"
 
 
 TEST = """

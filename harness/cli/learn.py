@@ -33,19 +33,25 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from harness.course.catalog import Lesson
 
+LISTED = ("number", "slug", "track", "topic", "title")
+"""What `workbook list --json` says of a lesson."""
 app = typer.Typer()
 
 
 @app.command("list")
 def list_lessons(as_json: Json = False) -> None:
-    """List the lessons, in order."""
+    """List the lessons of each track, in order."""
+    from harness.course import catalog
+
     found = course()
     if as_json:
-        show_json([{"number": x.number, "slug": x.slug, "topic": x.topic, "title": x.title} for x in found])
+        show_json([{name: getattr(x, name) for name in LISTED} for x in found])
         return
     width = max((len(lesson.topic) for lesson in found), default=0)
-    for lesson in found:
-        show(f"{lesson.number}  {lesson.topic:<{width}}  {lesson.title}")
+    for title, lessons in catalog.by_track(found):
+        show(title, style="bold")
+        for lesson in lessons:
+            show(f"{lesson.number}  {lesson.topic:<{width}}  {lesson.title}")
 
 
 @app.command("progress")
@@ -54,21 +60,26 @@ def show_progress(as_json: Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from harness.course import catalog
     from harness.learner import progress
 
-    found = [(lesson, progress.standing(lesson)) for lesson in course()]
+    found = {lesson: progress.standing(lesson) for lesson in course()}
     if as_json:
-        show_json([{"slug": x.slug, "number": x.number, "steps": len(x.steps), **asdict(s)} for x, s in found])
+        told = [{"slug": x.slug, "number": x.number, "track": x.track, "steps": len(x.steps)} for x in found]
+        show_json([one | asdict(now) for one, now in zip(told, found.values(), strict=True)])
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("lesson", "steps", "hints", "last verdict", "checked"):
         table.add_column(heading)
-    for lesson, now in found:
-        style = "green" if now.verdict == "done" else "" if now.when else "dim"
-        done = f"{now.steps_done}/{len(lesson.steps)}"
-        hints = str(sum(now.hints_used.values()) or "")
-        row = (lesson.name, done, hints, now.verdict, now.when.replace("T", " "))
-        table.add_row(*(Text(cell) for cell in row), style=style)  # rich takes [brackets] in a str for markup
+    for title, lessons in catalog.by_track(found):
+        table.add_row(title, style="bold")
+        for lesson in lessons:
+            now = found[lesson]
+            style = "green" if now.verdict == "done" else "" if now.when else "dim"
+            done = f"{now.steps_done}/{len(lesson.steps)}"
+            hints = str(sum(now.hints_used.values()) or "")
+            row = (lesson.name, done, hints, now.verdict, now.when.replace("T", " "))
+            table.add_row(*(Text(cell) for cell in row), style=style)  # rich takes [brackets] in a str for markup
     out().print(table)
 
 
@@ -225,6 +236,8 @@ def verify(
     from harness.screen import LONG_S, working
 
     chosen, used = pick(lesson), a_seed(seed)
+    if tree == "lessons" and (early := progress.early(course(), chosen)):
+        note(early, style="yellow")
     what = progress.announced(chosen) if tree == "lessons" else f"checking {chosen.name}"
     with closing(opened(lab)) as where, working(err(), what, LONG_S) as say:
         view = verifying.verify(where, chosen, tree, say, used)

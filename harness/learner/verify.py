@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from harness.course import files, regions
-from harness.course.catalog import Course, Lesson
+from harness.course.catalog import TRACKS, Course, Lesson
 from harness.lab.guest import Lab
 from harness.learner import progress
 from harness.protocol.messages import Warned
@@ -184,18 +184,23 @@ def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
     console.print()
 
 
+def _after_done(lesson: Lesson) -> str:
+    """The command after a lesson that is done; a track ends with the report."""
+    later = Course.load(lesson.root).after(lesson)
+    if later is None:
+        return "make report"
+    if later.track == lesson.track:
+        return f"make lesson-{later.number}"
+    return f"make report; make lesson-{later.number} begins {TRACKS[later.track].lower()}"
+
+
 def next_command(view: View, tree: str, watching: bool = False) -> str:
     """What to do now; empty where `watch` goes on by itself."""
     number, result = view.lesson.number, view.open
     if result is None:
         if tree == "solutions":
             return f"make lesson-{number}"
-        later = Course.load(view.lesson.root).after(view.lesson)
-        return (
-            ""
-            if watching
-            else f"make run-{number}, then " + (f"make lesson-{later.number}" if later else "make report")
-        )
+        return "" if watching else f"make run-{number}, then {_after_done(view.lesson)}"
     if result.verdict.kind == "lab":
         return "make doctor"
     place, again = result.verdict.place, " and save it" if watching else f", then make lesson-{number}"

@@ -29,6 +29,8 @@ def watch(lab: Lab, course: Course, first: Lesson | None, console: Console) -> N
     """Until the learner quits, or all lessons are done."""
     watcher = Watcher(lab, course, console)
     current = first or after(None, course)
+    if current is not None and (early := progress.early(course, current)):
+        console.print(Text(early, style="yellow"))
     while current is not None:
         with Events(current.folder()) as events:
             if not watcher.stay(current, events):
@@ -40,11 +42,15 @@ def watch(lab: Lab, course: Course, first: Lesson | None, console: Console) -> N
 
 
 def after(lesson: Lesson | None, course: Course) -> Lesson | None:
-    """The first lesson after `lesson` that is not done, else the first before it; None when all are done."""
+    """The first lesson after `lesson` that is not done, else the first before it; None when all are done.
+
+    It is one of the same track, or else one that nothing undone has to come before.
+    """
     begin = course.index(lesson) + 1 if lesson else 0
     in_turn = (*course.lessons[begin:], *course.lessons[:begin])
-    left = (one for one in in_turn if progress.standing(one).verdict != "done")
-    return next(left, None)
+    left = [one for one in in_turn if progress.standing(one).verdict != "done"]
+    same_track = [one for one in left if lesson and one.track == lesson.track]
+    return next((one for one in same_track or left if same_track or not progress.early(course, one)), None)
 
 
 class Watcher:
