@@ -11,6 +11,7 @@ from typing import Literal
 from harness.explain import forms, limits, numbers
 from harness.explain.ctext import Sources
 from harness.protocol.facts import Activity, Frame, Gathered, Symbols
+from harness.protocol.shorten import shortened
 
 Stage = Literal["compile", "load", "attach", "run", "ok"]
 
@@ -130,7 +131,7 @@ class Evidence:
 
 def of_log(text: str, file: Path | None = None) -> Evidence:
     """Evidence from a log alone."""
-    text = forms.plain(limits.shortened(text))
+    text = forms.plain(shortened(text, limits.TEXT_MAX))
     return Evidence(
         stage=stage_of(text),
         text=text,

@@ -30,6 +30,7 @@ from harness.guest.observing import activity, objects
 from harness.protocol import codec
 from harness.protocol.facts import Activity, Arrived, Called, Frame, Gathered, Layout, Symbols
 from harness.protocol.messages import InternalError
+from harness.protocol.shorten import shortened
 
 COMPILE_DEADLINE_S = 240
 """Seconds for compiling and loading, before those for running begin; headers can take 25, a long verification 50."""
@@ -271,7 +272,7 @@ def _stir() -> None:
 def _merge(folder: Path) -> dict[str, Any]:
     """What the recorder noted, with the compiler's output taken apart: fields of Gathered."""
     from harness.guest.observing import symbols
-    from harness.guest.observing.recorder import shortened
+    from harness.guest.observing.recorder import LOG_KEPT
 
     record = {name: value for name, value in _record(folder).items() if name not in OF_WATCH}
     text, rewritten, listings = take_apart(_read(folder / f"compiler-{record['modules']}"))
@@ -279,7 +280,7 @@ def _merge(folder: Path) -> dict[str, Any]:
     asked = symbols.about(record["message"] + text) if record.get("exception") else None
     return record | {
         "frames": tuple(codec.build(Frame, frame) for frame in record.get("frames", ())),
-        "text": shortened(text + NOISE.sub("", _read(folder / "output"))),
+        "text": shortened(text + NOISE.sub("", _read(folder / "output")), LOG_KEPT),
         "rewritten": rewritten,
         "lines": tuple(_listed(listing)),
         "calls": tuple(int(number) for number in CALL.findall(listing)),
