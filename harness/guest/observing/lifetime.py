@@ -12,6 +12,7 @@ import functools
 import inspect
 import io
 import json
+import mmap
 import os
 import re
 import signal
@@ -58,6 +59,7 @@ class Watch:
         self._events_of: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
         self._own_lost: set[str] = set()
+        self._rings: dict[str, Ring] = {}
         self._files = 0
         self._names: dict[str, str] = {}
         self._tables: dict[str, dict[str, Any]] = {}
@@ -103,7 +105,11 @@ class Watch:
             ]
             arrived = [
                 Arrived(
-                    table=name, events=self._events_of[name], lost=self._lost[name], own_lost=name in self._own_lost
+                    table=name,
+                    events=self._events_of[name],
+                    lost=self._lost[name],
+                    own_lost=name in self._own_lost,
+                    full=self._rings[name].full if name in self._rings else 0,
                 )
                 for name in self._events
             ]
@@ -158,6 +164,8 @@ class Watch:
         @functools.wraps(function)
         def called(*args: Any, **named: Any) -> Any:
             self._count(function.__name__)
+            for ring in self._rings.values():
+                ring.look()
             return function(*args, **named)
 
         return called
@@ -242,6 +250,8 @@ class Watch:
         @functools.wraps(open_buffer)
         def opened(table: Any, callback: Any, ctx: Any = None) -> Any:
             name = self._opened(table, "open_ring_buffer", 1)
+            with contextlib.suppress(Exception):  # a ring that cannot be mapped is not watched
+                self._rings[name] = Ring(table.map_fd, self._events[name])
             return open_buffer(table, self._given(name, callback), ctx)
 
         return opened
@@ -257,6 +267,8 @@ class Watch:
     def _given(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
         def given(first: Any, data: int, size: int) -> Any:
             self._events_of[name] += 1
+            if name in self._rings:
+                self._rings[name].look(size)
             before, self._now = self._now, (name, data, size)
             try:
                 return callback(first, data, size)
@@ -354,6 +366,29 @@ class Watch:
             return look_up(table, key)
 
         return looked_up
+
+
+class Ring:
+    """The positions in one ring buffer, looked at each time that it is read."""
+
+    def __init__(self, fd: int, event: type[ctypes.Structure] | None) -> None:
+        """`event`: its events' structure, if that is known; what came tells a size that is not."""
+        self._size, self._event = int(_number(fd, "max_entries")), ctypes.sizeof(event) if event else 0
+        self._pages = [
+            mmap.mmap(fd, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ, offset=page * mmap.PAGESIZE)
+            for page in range(2)
+        ]
+        self.full = 0
+        """How often there was no room for another event."""
+
+    def look(self, came: int = 0) -> None:
+        """Whether it is full now; `came`: bytes of the event that is being read.
+
+        Each event has a header of 8 bytes and is filled up to 8 (ringbuf.c, __bpf_ringbuf_reserve(), Linux 6.12).
+        """
+        self._event = max(self._event, came)
+        read, written = (int.from_bytes(page[:8], "little") for page in self._pages)
+        self.full += self._size - (written - read) < 8 + -(-self._event // 8) * 8
 
 
 def _number(fd: int, name: str) -> str:
