@@ -44,6 +44,8 @@ BASELINES_MAX = 20
 CALLS_MAX, LAYOUTS_MAX = 200, 50
 NOT_ITS_OWN = ("<frozen importlib", os.path.dirname(tables.__file__), os.path.dirname(__file__))
 """Files that open others in the script's process: import, BCC, and ours."""
+NOTED_S = 0.2
+"""Seconds after which what came is written down again: a script that does not end may be killed in its callback."""
 ITEM = re.compile(r"(\d*)([a-zA-Z?])")
 
 
@@ -60,7 +62,7 @@ class Watch:
         self._lost: Counter[str] = Counter()
         self._own_lost: set[str] = set()
         self._rings: dict[str, Ring] = {}
-        self._files = 0
+        self._files, self._noted = 0, 0.0
         self._names: dict[str, str] = {}
         self._tables: dict[str, dict[str, Any]] = {}
         self._events: dict[str, type[ctypes.Structure] | None] = {}
@@ -98,6 +100,7 @@ class Watch:
 
     def note(self) -> None:
         """Write down what is known."""
+        self._noted = time.monotonic()
         if os.getpid() == self._pid:
             calls = [
                 Called(what=one[0], name=one[1], path=path, line=line, count=self._counts_of[one])
@@ -118,6 +121,10 @@ class Watch:
                 script={name: codec.plain(rows) for name, rows in known.items()}, names=self._names,
                 tables=self._tables, attached_s=self._attached_s, opened=self._files, over=self._over,
             )  # fmt: skip
+
+    def _note_what_came(self) -> None:
+        if time.monotonic() - self._noted > NOTED_S:
+            self.note()
 
     # where the process can end
 
@@ -237,6 +244,7 @@ class Watch:
 
             def lost(number: int) -> None:
                 self._lost[name] += number
+                self._note_what_came()
                 if lost_cb is not None:
                     lost_cb(number)
                 else:  # libbcc's own words, perf_reader.c
@@ -267,6 +275,7 @@ class Watch:
     def _given(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
         def given(first: Any, data: int, size: int) -> Any:
             self._events_of[name] += 1
+            self._note_what_came()
             if name in self._rings:
                 self._rings[name].look(size)
             before, self._now = self._now, (name, data, size)
