@@ -117,6 +117,12 @@ def looked_at(tmp_path, text, seconds=20.0):
     return json.loads(ran.stdout)
 
 
+def test_a_script_is_not_interrupted_while_it_attaches(tmp_path):
+    slow = "import bcc\nbcc.SLOW_S = 1\nfor _ in range(3):\n    bpf.attach_kprobe(event=b'x', fn_name=b'y')\n"
+    seen = looked_at(tmp_path, f"{ENDS}{slow}time.sleep(30)", seconds=0.5)
+    assert seen["calls"]["attach_kprobe"][1] == 3
+
+
 @pytest.mark.parametrize(
     ("end", "status"),
     [

@@ -77,6 +77,8 @@ def explain(evidence: Evidence) -> Explanation:
     if _accepted(evidence, finding):
         return Explanation("ok", path=evidence.file)
     whole = _whole(evidence)
+    if evidence.exception == "KeyError" and (silent := _of_silence(evidence)).rule == "other-key":
+        return replace(silent, path=finding.path, line=finding.line, source=_source(evidence, finding))
     for rule in rules():
         if (found := rule.match(evidence, finding)) is not None:
             return _made(rule, found.groups, evidence, replace(finding, message=found.message), whole)

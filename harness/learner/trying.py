@@ -73,10 +73,15 @@ def tried(
 
 def _trial(of: int, number: int, program: Path, change: Change, sent: Mapping[Path, bytes]) -> Trial:
     folder = FOLDER / str(number)
-    beside = {path: text for path, text in sent.items() if path.parent == program.parent}
+    beside = {path: text for path, text in sent.items() if path.parent == program.parent and _belongs(path, program)}
     beside[change.path] = change.applied(sent[change.path].decode(errors="replace")).encode()
     moved = {folder / path.name: text for path, text in beside.items()}
     return Trial(of, folder / program.name, change, moved)
+
+
+def _belongs(path: Path, program: Path) -> bool:
+    """Whether a program may need the file: a script any C file, a C file headers alone."""
+    return path == program or program.suffix == ".py" or path.suffix == ".h"
 
 
 def _todo(change: Change, sent: Mapping[Path, bytes]) -> int | None:

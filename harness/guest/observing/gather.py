@@ -41,7 +41,7 @@ STIRS_MIN = 2
 BUSY = 0.5
 """A script that uses more than this share of a processor, and has attached nothing, is still setting up."""
 GRACE_S = 5
-OF_WATCH = ("script", "names", "tables", "attached_s", "opened", "over")
+OF_WATCH = ("script", "names", "tables", "attached_s", "attaching", "opened", "over")
 """What the record holds of Watch's."""
 SOURCE_BEGIN = "#if defined(BPF_LICENSE)\n"
 SOURCE_END = "#include <bcc/footer.h>\n"
@@ -213,7 +213,9 @@ def _wait(
             before_s, used_s = used_s, objects.used_s(pid)
             if not loaded and _is_loaded(folder):
                 loaded, end = True, min(end, now + SETUP_DEADLINE_S + seconds)
-            if loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
+            if _attaches(folder):
+                running_s, stirs = 0.0, 0  # what it attached before is not all yet
+            elif loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
                 running_s += now - last
         last = now
         if (now > end or (0 < seconds < running_s and stirs >= STIRS_MIN)) and not asked:
@@ -239,6 +241,11 @@ def _is_loaded(folder: Path) -> bool:
     """Whether the child has compiled its programs, and may be asked about them."""
     record = _record(folder)
     return bool(record["stage"] == "run" and record["modules"] > 0)
+
+
+def _attaches(folder: Path) -> bool:
+    """Whether the child is in the midst of attaching a program."""
+    return bool(_record(folder).get("attaching"))
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -119,7 +119,8 @@ class Watch:
             known = {"calls": calls, "layouts": list(self._layouts.values()), "arrived": arrived}
             self._recorder.note(
                 script={name: codec.plain(rows) for name, rows in known.items()}, names=self._names,
-                tables=self._tables, attached_s=self._attached_s, opened=self._files, over=self._over,
+                tables=self._tables, attached_s=self._attached_s, attaching=self._nested > 0, opened=self._files,
+                over=self._over,
             )  # fmt: skip
 
     def _note_what_came(self) -> None:
@@ -183,10 +184,14 @@ class Watch:
         @functools.wraps(attach)
         def attached(*args: Any, **named: Any) -> Any:
             self._nested += 1
+            if self._nested == 1:
+                self.note()
             try:
                 found = attach(*args, **named)
             finally:
                 self._nested -= 1
+                if not self._nested:
+                    self.note()
             if not self._nested:
                 self._attached_s = time.process_time()
                 if self._baselines < BASELINES_MAX and os.getpid() == self._pid:
