@@ -1,8 +1,8 @@
 """What the lab gathered of programs, kept in tests/evidence for tests that need no guest.
 
 `python tests/recorded.py KIND [FILE…]` runs files of a kind in one guest and writes tests/evidence/KIND: those named,
-else those of which nothing is kept. Kinds: `silent`, `explain` (the folders of that name), `solutions`; `tools`, Debian's
-own, in the lab; `tried`, the changes that are advised of the programs in `explain`, each made in a copy.
+else those of which nothing is kept. The kinds: `silent` and `explain`, the folders of that name; `solutions`; `tools`,
+Debian's BCC tools; `tried`, the changes that are advised of the programs in `explain`, each made in a copy.
 """
 
 import base64
