@@ -87,6 +87,20 @@ def examine(entries, ask):
     assert len(exact) / len(faulty) >= 0.9
 
 
+def test_advice_was_tried_in_the_lab_and_helps():
+    """Each change that is advised was made in a copy, which was loaded or run; what does not help is not advised."""
+    tried = recorded.tried(recorded.from_evidence)
+    done = {path.name: one for path, one in tried.items() if one.helped is not None}
+    helps = [name for name, one in done.items() if one.helped]
+    print(f"{len(helps)} of {len(done)} changes help")
+    for name, one in done.items():
+        if not one.helped:
+            print(f"{name}: {one.tried}")
+            assert one.advice == ""
+    assert len(helps) >= 40
+    assert len(helps) / len(done) >= 0.9
+
+
 def test_every_log_is_recognised():
     said = {entry["file"]: explain(of_log(path_of(entry).read_text(), path_of(entry))) for entry in EXPECTED["log"]}
     assert wrong(EXPECTED["log"], said) == {}

@@ -108,6 +108,14 @@ def test_a_header_is_compared_with_the_programs_own_end():
     assert found.advice == "Before this line: if ((void *)(eth + 1) > end) return XDP_PASS;"
 
 
+def test_a_packets_end_is_taken_from_the_context_where_no_variable_holds_it():
+    own = PACKET.replace("    void *end = (void *)(long)ctx->data_end;\n", "")
+    found = refused(own, 5, "invalid access to packet, off=12 size=2, R3(id=0,off=12,r=0)")
+    compare = "if ((void *)(eth + 1) > (void *)(long)ctx->data_end) return XDP_PASS;"
+    assert found.advice == f"Before this line: {compare}"
+    assert [change.rows(own) for change in found.changes] == [[(5, f"    {compare}")]]
+
+
 UNSET = """\
 struct key { u32 pid; u64 slot; };
 BPF_HASH(seen, struct key, u64);

@@ -107,6 +107,9 @@ def of_words(rule: str, words: Mapping[str, str], own: str, path: Path | None, l
         return included(own, path, words["header"])
     if rule == "key-size" and words.get("at", "").isdigit() and words.get("got_type"):
         return renamed(own, path, int(words["at"]), words["got_type"], words["declared"])
+    if rule == "gpl-only":
+        licensed = next((n for n, row in enumerate(rows, 1) if re.match(r"\s*#\s*define\s+BPF_LICENSE\b", row)), None)
+        return instead(own, path, licensed, "#define BPF_LICENSE GPL") if licensed else None
     meant = re.search(r"did you mean ([\w:. ]+)\?", words.get("near", ""))
     names = [words[key] for key in ("name", "other", "tag", "event") if words.get(key)]
     if meant is None or not names or not line or line > len(rows):

@@ -19,6 +19,7 @@ FOLLOWED = r"(?:\*+\s*(?P<star>[A-Za-z_]\w*)|\b(?P<arrow>[A-Za-z_]\w*)\s*->|\b(?
 INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[^\[\]]*[A-Za-z_][^\[\]]*?)\s*\]")
 READ = re.compile(r"\b(?P<pointer>[A-Za-z_]\w*)\s*->\s*(?P<field>\w+)")
 END = re.compile(r"\b(\w+)\s*=\s*\(void \*\)\s*\(\w+\)\s*\w+->data_end\b")
+CONTEXT = re.compile(r"\(\s*struct (?:xdp_md|__sk_buff)\s*\*\s*(\w+)\s*\)")
 FIXED = re.compile(r"invalid (?:indirect access to|write to|read from) stack R\d+ off=-?\d+ size=(\d{1,9})\b")
 ORIGIN = re.compile(
     r"^; [^\n]{0,200}?\b(?P<name>\w+) = "
@@ -226,6 +227,8 @@ def _packet(evidence: Evidence, finding: Finding, row: str) -> Places:
     known = (declared.variable(evidence.own, name, finding.line or 0) for name in names)
     pointers = [one for one in known if one and one.pointer]
     ends = {found[1] for found in re.finditer(END, evidence.own)}
+    if not ends and (context := CONTEXT.search(evidence.own)):
+        ends = {f"(void *)(long){context[1]}->data_end"}
     if len(pointers) != 1 or len(ends) != 1:
         return Places()
     (pointer,), (end,) = pointers, ends
