@@ -100,20 +100,27 @@ def recall(path, kind):
 
 def tried(run):
     """The programs of the corpus and their explanations after their changes were tried by `run`."""
-    paths = files_of("explain")
+    paths = [path for path in files_of("explain") if kept(path, "explain").exists()]
     found = [recall(path, "explain") for path in paths]
     say = lambda after, copies: explain(of_gathered(after, diagnosis.decoded(copies)))  # noqa: E731
     return dict(zip(paths, trying.tried(found, paths, diagnosis.around(paths), run, say), strict=True))
 
 
 def in_the_lab(programs, copies):
-    """Run copies in one guest, and keep what was gathered."""
-    found = [*diagnosis.gather(opened("vm"), programs, copies, SECONDS)]
-    for program, one in zip(programs, found, strict=True):
+    """Run copies in one guest, and keep what was gathered; what was kept of the same change stands."""
+    left = [one for one in programs if not is_tried(one, copies)]
+    sent = {path: text for path, text in copies.items() if path.parent in {one.parent for one in left}}
+    for program, one in zip(left, diagnosis.gather(opened("vm"), left, sent, SECONDS) if left else (), strict=True):
         if isinstance(one, GuestLost):
             raise one
         keep(one, "tried", kept_trial(program, copies), digest(program, copies))
-    return found
+    return from_evidence(programs, copies)
+
+
+def is_tried(program, copies):
+    """Whether the evidence of a copy is kept."""
+    path = kept_trial(program, copies)
+    return path.exists() and read(path, "tried", program.parent).source == digest(program, copies)
 
 
 def from_evidence(programs, copies):
