@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import sys
 import time
 import tomllib
@@ -151,6 +152,8 @@ texts = {name: open(name, errors="replace").read() for name in glob.glob("/usr/s
 found = {name: text for name, text in texts.items() if "python" in text.partition("\\n")[0]}
 print(base64.b85encode(zlib.compress(json.dumps(found).encode())).decode())
 """
+LARGE = re.compile(r"#include <(?:net/|linux/(?:blk|fs|mm|sched|bio|sock|skb|nfs|dcache|tcp)|bcc/proto)")
+"""Headers that take long to compile under emulation: tools with many of them come last."""
 NEED_FUNCTION = ("funccount", "funclatency", "funcslower", "funcinterval", "stackcount", "trace")
 """Tools that are given the name of a kernel function; others run as they are."""
 
@@ -163,8 +166,9 @@ def tools(folder):
     for name, text in json.loads(zlib.decompress(base64.b85decode(out.strip()))).items():
         paths.append(folder / f"{Path(name).name.removesuffix('-bpfcc')}.py")
         paths[-1].write_text(text)
+    paths.sort(key=lambda path: (len(LARGE.findall(path.read_text())), path.name))
     need = [path for path in paths if path.stem in NEED_FUNCTION]
-    return (sorted(set(paths) - set(need)), ()), (sorted(need), ("vfs_read",))
+    return (need, ("vfs_read",)), ([path for path in paths if path not in need], ())
 
 
 def facts(found):

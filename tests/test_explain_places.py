@@ -43,6 +43,13 @@ def test_a_pointer_that_may_be_null_is_underlined_and_traced():
     assert "try: Before this line: if (!since) return 0;" in body
 
 
+def test_a_pointer_from_a_function_of_ones_own_is_traced():
+    own = UNCHECKED.replace("started.lookup(&tid)", "slot(tid)")
+    found = refused(own, 8, "R7 invalid mem access 'map_value_or_null'")
+    assert found.since == ("since comes from slot(tid), line 6, and may be NULL",)
+    assert found.advice == "Before this line: if (!since) return 0;"
+
+
 def test_a_void_function_returns_nothing():
     own = UNCHECKED.replace("int on_wake", "void on_wake").replace("    return 0;\n", "")
     assert "if (!since) return;" in refused(own, 8, "R7 invalid mem access 'map_value_or_null'").advice
@@ -108,7 +115,7 @@ def test_a_header_is_compared_with_the_programs_own_end():
     assert found.advice == "Before this line: if ((void *)(eth + 1) > end) return XDP_PASS;"
 
 
-def test_a_packets_end_is_taken_from_the_context_where_no_variable_holds_it():
+def test_a_packets_end_is_taken_from_the_context():
     own = PACKET.replace("    void *end = (void *)(long)ctx->data_end;\n", "")
     found = refused(own, 5, "invalid access to packet, off=12 size=2, R3(id=0,off=12,r=0)")
     compare = "if ((void *)(eth + 1) > (void *)(long)ctx->data_end) return XDP_PASS;"

@@ -143,6 +143,12 @@ def test_nothing_is_run_where_nothing_can_be_tried():
     assert one == [FOUND]
 
 
+def test_a_line_that_was_cut_is_not_changed():
+    long = OWN.replace("return 0;", f"return 0; /* {'x' * 600} */")
+    cut = replace(FOUND, changes=(Change(C, ((9, ("    return 1;",)),)),))
+    assert tried([], cut, {C: long.encode()}) == (cut, [])
+
+
 def test_the_answer_to_a_todo_is_not_tried(tmp_path):
     for tree in ("lessons", "solutions"):
         shutil.copytree(ROOT / tree / "01-hello-kprobe", tmp_path / tree / "01-hello-kprobe")

@@ -90,6 +90,7 @@ def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
     names = dict.fromkeys(found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, row))
     names |= dict.fromkeys(re.findall(r"[(,]\s*(\w+)\s*(?=[,)])", row))
     known = [one for name in names if (one := declared.origin(evidence.own, name, finding.line or 0))]
+    known = known or _of_functions(evidence.own, row, finding.line or 0)
     if len(known) != 1:
         return Places()
     (found,) = known
@@ -99,6 +100,14 @@ def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
     register = re.match(r"R\d+", finding.message)
     changed = _before(evidence, finding, f"if (!{found.name}) {leave}") if found.line != finding.line else None
     return Places(found.name, (since,), advice, register[0] if register else "", (changed,))
+
+
+def _of_functions(own: str, row: str, line: int) -> list[declared.Origin]:
+    """The pointers that a row follows, and that a call gave their value."""
+    names = dict.fromkeys(found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, row))
+    made = (one for name in names if (one := declared.variable(own, name, line)) and one.pointer)
+    called = (one for one in made if re.fullmatch(r"\w+\([^()]*\)", one.value))
+    return [declared.Origin(one.name, one.value, "", "", one.line) for one in called]
 
 
 def _leave(own: str) -> str:

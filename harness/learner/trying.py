@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.course import regions
 from harness.course.catalog import Course
 from harness.errors import GuestLost
+from harness.explain import limits
 from harness.explain.change import Change
 from harness.explain.explanation import Explanation
 from harness.protocol.facts import Gathered
@@ -53,12 +54,13 @@ def tried(
     trials: list[Trial] = []
     result = list(found)
     for number, (one, program) in enumerate(zip(found, programs, strict=True)):
-        if program is None or not one.changes:
+        changes = [change for change in one.changes if _is_whole(change, texts)]
+        if program is None or not changes:
             continue
-        if todo := next(filter(None, (_todo(change, sent) for change in one.changes)), None):
+        if todo := next(filter(None, (_todo(change, sent) for change in changes)), None):
             result[number] = replace(one, tried=f"not tried: what helps here is the answer to TODO {todo}")
             continue
-        for change in islice(one.changes, CHANGES_MAX):
+        for change in islice(changes, CHANGES_MAX):
             trials.append(_trial(number, len(trials), program, change, sent))
     copies = {path: text for trial in trials for path, text in trial.sent.items()}
     gathered = run([trial.program for trial in trials], copies) if trials else ()
@@ -82,6 +84,12 @@ def _trial(of: int, number: int, program: Path, change: Change, sent: Mapping[Pa
 def _belongs(path: Path, program: Path) -> bool:
     """Whether a program may need the file: a script any C file, a C file headers alone."""
     return path == program or program.suffix == ".py" or path.suffix == ".h"
+
+
+def _is_whole(change: Change, texts: Mapping[Path, str]) -> bool:
+    """Whether the explanation saw the lines that it changes as they are, and did not cut them."""
+    rows = texts.get(change.path, "").splitlines()
+    return all(0 < line <= len(rows) and len(rows[line - 1]) <= limits.LINE_MAX for line, _ in change.lines)
 
 
 def _todo(change: Change, sent: Mapping[Path, bytes]) -> int | None:
