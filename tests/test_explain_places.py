@@ -318,3 +318,19 @@ int on_write(struct pt_regs *ctx, const char *buf, long count)
     found = refused(own, 9, "R2 min value is negative, either use unsigned or 'var &= const'")
     assert found.since == ("bytes has 64 elements, line 2",)
     assert found.advice.startswith("Before this line: if (count > sizeof(event.bytes)) count = sizeof(event.bytes);")
+
+
+def test_a_variable_goes_with_its_own_size():
+    own = """\
+int on_write(struct pt_regs *ctx)
+{
+    struct event event = {};
+
+    events.perf_submit(ctx, &event, sizeof(struct wide));
+    return 0;
+}
+"""
+    found = refused(own, 5, "invalid indirect access to stack R4 off=-16 size=264")
+    assert found.advice == "Write sizeof(event) for sizeof(struct wide)."
+    assert found.since == ("event is a struct event, line 3",)
+    assert found.changes[0].rows(own) == [(5, "    events.perf_submit(ctx, &event, sizeof(event));")]

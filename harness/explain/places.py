@@ -122,7 +122,7 @@ def _is_void(own: str, line: int) -> bool:
 
 
 def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
-    if fixed := _fixed_length(evidence, finding, row):
+    if fixed := _fixed_length(evidence, finding, row) or _size_of_another(evidence, finding, row):
         return fixed
     found = {(one["array"], one["index"]) for one in INDEX.finditer(row)}
     since = _of_map(evidence, finding)
@@ -214,6 +214,22 @@ def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | No
         f"Write {size} for {told[1]}.",
         changes=(_instead(evidence, finding, finding.line or 0, named),),
     )
+
+
+def _size_of_another(evidence: Evidence, finding: Finding, row: str) -> Places | None:
+    """A variable's address goes with the size of another structure."""
+    found = re.search(r"&\s*(?P<name>\w+)\s*,\s*(?P<size>sizeof\s*\(\s*(?P<type>struct\s+\w+)\s*\))", row)
+    one = declared.variable(evidence.own, found["name"], finding.line or 0) if found else None
+    if not found or not one or one.pointer or one.length or one.type == " ".join(found["type"].split()):
+        return None
+    if not one.type.startswith("struct "):
+        return None
+    named = _row(evidence, finding.line).replace(found["size"], f"sizeof({one.name})", 1)
+    return Places(
+        found["size"], (f"{one.name} is a {one.type}, line {one.line}",),
+        f"Write sizeof({one.name}) for {found['size']}.",
+        changes=(_instead(evidence, finding, finding.line or 0, named),),
+    )  # fmt: skip
 
 
 def _checked(own: str, name: str, line: int) -> int | None:
