@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from harness.explain import declared
 from harness.explain.ctext import Place, Sources
-from harness.protocol.facts import Activity, Attachment, Layout, Map, Program, Script
+from harness.protocol.facts import Activity, Arrived, Attachment, Layout, Map, Program, Script
 
 Kind = Literal[
     "not-attached", "elsewhere", "never-hit", "filtered", "other-key", "not-opened", "not-read", "other-poll",
@@ -51,6 +52,8 @@ SET_ALL = "Set the whole key before its fields: struct key k = {}, or __builtin_
 COMPARE = "Look at its conditions: what they compare, and with what."
 COMPUTED_S = 0.3
 """Seconds of processor time from which on a sampled script should have met itself: some 30 samples at 99 Hz."""
+RING_EVENT_MIN = 16
+"""Bytes that an event takes in a ring buffer at least."""
 LOST_SHARE = 0.01
 """Of what was sent: a smaller loss is told by BCC itself, and no reason why nothing is seen."""
 
@@ -226,6 +229,13 @@ def _padding(facts: Activity, sources: Sources) -> Cause | None:
 
 def _lost(facts: Activity, sources: Sources) -> Cause | None:
     for one in _script(facts).arrived:
+        if one.full and (dropped := _dropped_by_ring(facts, one)):
+            text = (
+                f"The ring buffer {one.table} was full {_times(one.full)} when it was read:"
+                f" {dropped}, {_number(one.events, 'event')} arrived. The kernel counts no losses of a ring."
+            )
+            advice = "Poll more often, do less in the callback, or give BPF_RINGBUF_OUTPUT more pages: a power of two."
+            return Cause("lost", text, advice, _call_place(facts, sources, "open_ring_buffer", one.table))
         if one.lost > (one.events if one.own_lost else LOST_SHARE * (one.events + one.lost)):
             text = (
                 f"{_number(one.lost, 'event')} of {one.table} {'was' if one.lost == 1 else 'were'} lost,"
@@ -237,6 +247,17 @@ def _lost(facts: Activity, sources: Sources) -> Cause | None:
             )
             return Cause("lost", text, advice, _call_place(facts, sources, "open_perf_buffer", one.table))
     return None
+
+
+def _dropped_by_ring(facts: Activity, came: Arrived) -> str:
+    """That a program ran more often than events of its ring arrived or wait there; empty where none did."""
+    for one in facts.maps:
+        writers = [program for program in _ran(facts) if one.id in program.maps]
+        waiting = (one.written - one.read) // RING_EVENT_MIN
+        if one.type == RING and one.name == came.table and len(writers) == 1:
+            runs = writers[0].runs
+            return _ran_often(writers[0]) if runs > came.events + waiting else ""
+    return ""
 
 
 def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
@@ -382,6 +403,20 @@ def _under_another_key(facts: Activity, sources: Sources) -> Cause | None:
     return None
 
 
+def _pointer_for_key(facts: Activity, sources: Sources) -> Cause | None:
+    return pointer_for_key(sources)
+
+
+def pointer_for_key(sources: Sources) -> Cause | None:
+    """The address of a pointer where a map's key is due: it loads if the key has 8 bytes or fewer."""
+    found = declared.pointer_key(sources.own)
+    if found is None:
+        return None
+    line, call, name, table = found
+    text = f"{call} is given &{name}, the address of a pointer: that becomes the key, not the {table.key}."
+    return Cause("other-key", text, f"Leave out the &: {call}({name}, …).", sources.c(line))
+
+
 def _not_the_workload(facts: Activity, sources: Sources) -> Cause | None:
     """A map that is full of others: for tests, and for scripts that called what is probed themselves."""
     for program in _ran(facts):
@@ -434,10 +469,10 @@ def _filtered(facts: Activity, sources: Sources) -> Cause | None:
 
 Look = Callable[[Activity, Sources], Cause | None]
 LOOKS: tuple[Look, ...] = (
-    _not_attached, _at_entry, _layout, _padding, _lost, _never_hit, _rival_reader, _not_read, _under_another_key,
-    _not_the_workload, _filtered,
+    _not_attached, _at_entry, _layout, _padding, _pointer_for_key, _lost, _never_hit, _rival_reader, _not_read,
+    _under_another_key, _not_the_workload, _filtered,
 )  # fmt: skip
-OF_WHAT_CAME: tuple[Look, ...] = (_at_entry, _layout, _padding, _lost)
+OF_WHAT_CAME: tuple[Look, ...] = (_at_entry, _layout, _padding, _pointer_for_key, _lost)
 
 
 def _script(facts: Activity) -> Script:

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from harness.course import files, regions
+from harness.course import regions
 from harness.course.catalog import TRACKS, Course, Lesson
 from harness.lab.guest import Lab
-from harness.learner import progress
+from harness.learner import logs, progress
 from harness.protocol.messages import Warned
 from harness.protocol.names import LEARNERS_TEST
 from harness.run import outcome, request, steps
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.learner.judge import Judgement
 
 LOG_ROWS = 5
-"""Of a refused program's log on the screen: its end, before the explanation, which must not scroll away."""
+"""Of a refused program's log on the screen, before the explanation, which must not scroll away."""
 WARNINGS_MAX = 5
 MARKS = {
     "done": ("✔", "green"),
@@ -171,15 +171,18 @@ def _does_not_load(view: View) -> str:
 
 
 def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
-    """The end of the log of a broken program, and the file that holds all of it."""
+    """The rows of a broken program's log up to the essential one, and the file that holds all of it."""
+    from harness.explain import show
+
     rows = verdict.log.splitlines()
     if not rows:
         return
-    title = "the log:" if len(rows) <= LOG_ROWS else f"the last {LOG_ROWS} lines of the log:"
-    console.print(Text("\n".join([title, *rows[-LOG_ROWS:]]), style="dim"))
-    if len(rows) > LOG_ROWS:
-        path = progress.folder(lesson.root) / f"{lesson.name}.log"
-        files.write(path, ("\n".join(rows) + "\n").encode())
+    if len(rows) <= LOG_ROWS:
+        console.print(Text("\n".join(["the log:", *rows]), style="dim"))
+    else:
+        shown = show.excerpt(verdict.log, verdict.message, LOG_ROWS)
+        console.print(Text("\n".join([f"{len(shown)} lines of the log:", *shown]), style="dim"))
+        path = logs.keep(lesson.root, lesson.name, verdict.log)
         console.print(Text(f"all {len(rows)} lines: {path.relative_to(lesson.root)}", style="dim"))
     console.print()
 

@@ -34,6 +34,8 @@ class Verdict:
     """What to do (todo), or what was expected and seen."""
     log: str = ""
     """All that a compiler, BCC or the kernel said (broken)."""
+    message: str = ""
+    """The essential line of that."""
     test: str = ""
     """The failing test's function and parameters."""
     code: str = ""
@@ -114,7 +116,7 @@ def of_death(reason: str, request: Request, stderr: str) -> Verdict:
 def _broken(why: Explanation, request: Request) -> Verdict:
     from harness.explain import show
 
-    return Verdict("broken", show.place(why, request.root), show.body(why), why.log)
+    return Verdict("broken", show.place(why, request.root), show.body(why), why.log, why.message)
 
 
 def _places(facts: Facts, request: Request, step: int | None) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 from harness.guest.observing import objects
 from harness.protocol.facts import Gathered, Symbols
 from harness.protocol.names import REFUSALS
+from harness.protocol.shorten import shortened
 
 TEXT_KEPT = 60_000
 """Characters of each text that go to the host with a report."""
@@ -77,11 +78,5 @@ class Capture:
 
 def _short(found: Gathered) -> Gathered:
     texts = {one.name: getattr(found, one.name) for one in fields(found)}
-    return replace(found, **{n: _cut(text) for n, text in texts.items() if isinstance(text, str)})  # type: ignore[arg-type]
-
-
-def _cut(text: str) -> str:
-    if len(text) <= TEXT_KEPT:
-        return text
-    half = TEXT_KEPT // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+    short = {name: shortened(text, TEXT_KEPT) for name, text in texts.items() if isinstance(text, str)}
+    return replace(found, **short)  # type: ignore[arg-type]

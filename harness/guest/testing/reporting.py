@@ -28,6 +28,7 @@ from harness.protocol.messages import (
     Uncollectable,
     Warned,
 )  # fmt: skip
+from harness.protocol.shorten import shortened
 
 TEXT_MAX = 1 << 18
 """Characters of a failure's text that go to the host."""
@@ -114,11 +115,7 @@ class Reporter:
 
 def _text(report: pytest.TestReport | pytest.CollectReport) -> str:
     """pytest's account of a failure; the middle of a very long one is left out."""
-    text = report.longreprtext
-    if len(text) <= TEXT_MAX:
-        return text
-    half = TEXT_MAX // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+    return shortened(report.longreprtext, TEXT_MAX)
 
 
 def _printed(value: object) -> str:
