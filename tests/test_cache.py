@@ -13,8 +13,7 @@ import pytest
 from harness.errors import SetupError
 from harness.lab import accelerator, qemu, saved
 from harness.lab.image import cache, disk
-from harness.lab.image.kernels import KERNELS
-from harness.lab.image.target import Target, chosen, default, every
+from harness.lab.image.target import default
 
 ROOT = Path(__file__).resolve().parent.parent
 

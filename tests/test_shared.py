@@ -11,8 +11,8 @@ from harness.errors import GuestLost
 from harness.lab import saved
 from harness.lab.channel import Channel
 from harness.lab.guest import Deadlines, Guest
-from harness.lab.shared import SharedLab
 from harness.lab.image.target import chosen
+from harness.lab.shared import SharedLab
 from harness.lab.virtual import VirtualLab
 from harness.protocol import codec
 from harness.protocol.frames import Decoder, Kind, encode
