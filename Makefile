@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 UNLESS_NOT_YET = || { code=$$?; [ $$code -eq 1 ] || exit $$code; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup all doctor list progress report watch shell lab lab-clean quick test prove soak bench docs lock clean
+.PHONY: help environment setup all doctor list progress report watch shell lab lab-clean quick test matrix prove soak bench docs lock clean
 .SILENT:
 
 help: ## list the targets
@@ -85,6 +85,9 @@ quick: environment ## run the project's own tests that need no guest
 test: quick lab ## run all of the project's own tests
 	$(PYTEST) -q -m 'guest and not long' -n auto --maxprocesses=4 --timeout=400 --durations=10 tests
 	$(WORKBOOK) author prove --changed
+
+matrix: environment ## run the references on each kernel and architecture (hours; a run that was killed goes on)
+	$(WORKBOOK) author matrix
 
 prove: quick lab ## prove everything and write the ledger; a run that was killed goes on
 	$(WORKBOOK) author prove

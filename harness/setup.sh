@@ -1,11 +1,16 @@
 #!/bin/sh
 # Makes what is missing: Debian's packages (as root), the Python environment. Exits 3 when it cannot.
 #   harness/setup.sh            everything; as an ordinary user the packages must be there already
-#   harness/setup.sh --system   only the packages, as root
+#   harness/setup.sh --system   only the packages, as root; with an architecture behind it, that one's QEMU
 #   harness/setup.sh --docs     only what `make docs` needs: Python, and .venv-docs
 set -eu
 cd "$(dirname "$0")/.."
 task=${1:-}
+asked=${2:-${WORKBOOK_ARCH:-}}
+case "${asked:-$(uname -m)}" in
+    aarch64 | arm64) qemu=qemu-system-aarch64 qemu_package=qemu-system-arm ;;
+    *) qemu=qemu-system-x86_64 qemu_package=qemu-system-x86 ;;
+esac
 # su keeps an ordinary user's PATH; dpkg and the lab need programs of these.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 OS_RELEASE=${OS_RELEASE:-/etc/os-release}
@@ -39,13 +44,13 @@ missing() {
     have xz || printf 'xz-utils '
     have git || printf 'git '
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || printf 'debian-archive-keyring '
-    qemu_is_good || printf 'qemu-system-x86 '
+    qemu_is_good || printf '%s ' "$qemu_package"
 }
 
 # QEMU 7.2 corrupts guests under software emulation; before 8.2 it does not save to a file by name.
 qemu_is_good() {
-    have qemu-system-x86_64 || return 1
-    version=$(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+    have "$qemu" || return 1
+    version=$("$qemu" --version | sed -n 's/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
     [ -n "$version" ] && [ "$((${version% *} * 100 + ${version#* }))" -ge 802 ]
 }
 
@@ -86,9 +91,9 @@ system() {
     if [ "$(id -u)" != 0 ]; then
         say "missing here: $packages"
         if have sudo; then
-            say "next: sudo sh harness/setup.sh --system"
+            say "next: sudo sh harness/setup.sh --system${asked:+ $asked}"
         else
-            say "next: su -c 'sh harness/setup.sh --system'"
+            say "next: su -c 'sh harness/setup.sh --system${asked:+ $asked}'"
         fi
         exit 3
     fi
@@ -99,12 +104,12 @@ system() {
         backports
         if apt-cache policy | grep -q 'n=bookworm-backports'; then target='-t bookworm-backports'; fi ;;
     esac
-    plain=$(printf '%s' "$packages" | sed 's/qemu-system-x86//')
+    plain=$(printf '%s' "$packages" | sed "s/$qemu_package//")
     # shellcheck disable=SC2086 # words are separate packages
     quietly env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $plain ca-certificates
     case "$packages" in *qemu*)
         # shellcheck disable=SC2086 # an option and its value
-        quietly env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $target qemu-system-x86 ;;
+        quietly env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $target "$qemu_package" ;;
     esac
     packages=$(missing)
     [ -z "$packages" ] || { say "still missing after the installation: $packages"; exit 3; }

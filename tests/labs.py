@@ -51,6 +51,7 @@ class FakeLab:
 
     def __init__(self, *messages, later=None, endless=b"", given_s=0.1):
         self.deadlines = Deadlines(0.1, given_s=given_s)
+        self.lacking, self.on = {}, ""
         self._said, self._endless = said(*messages), endless
         self._later = self._said if later is None else said(*later)
         self.opened = 0
@@ -106,6 +107,7 @@ class AgentLab:
 
     def __init__(self, begun=None, before="", deadlines=None):
         self.deadlines = deadlines or Deadlines(1.0)
+        self.lacking, self.on = {}, ""
         self._begun, self._before = begun, before
 
     @contextlib.contextmanager

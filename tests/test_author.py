@@ -66,6 +66,7 @@ class Lab:
     stub: outcome.TestResult | None = None
     runs: list = field(default_factory=list)
     deadlines = Deadlines(1)
+    lacking, on = {}, ""
 
     def run(self, lab, request, progress=None, until=lambda _: False):
         """What outcome.run would say."""

@@ -13,7 +13,7 @@ import pytest
 from harness.errors import SetupError
 from harness.lab import accelerator, qemu, saved
 from harness.lab.image import cache, disk
-from harness.lab.image.recipe import DEFAULT
+from harness.lab.image.target import default
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -60,16 +60,16 @@ def test_an_interrupted_build_is_not_used_and_can_be_rebuilt(home, damage):
 @pytest.fixture
 def stored(home, monkeypatch):
     """A saved guest that was built whole, and is found."""
-    monkeypatch.setattr(qemu, "find", lambda: qemu.Qemu("/usr/bin/qemu", "10.0.0"))
+    monkeypatch.setattr(qemu, "find", lambda arch=None: qemu.Qemu("/usr/bin/qemu", "10.0.0"))
     accelerator.remember(accelerator.Choice("tcg", "told", accelerator._given()))
-    image = disk.Disk(disk.path_of(DEFAULT))
+    image = disk.of(default())
     with cache.building(image.directory) as work:
         (work / "disk.ext4").write_bytes(bytes(5000))
-    facts = saved.Facts("6.12", "tcg", "told", "10.0.0", 1.0, 1.0, 1.0)
+    facts = saved.Facts("6.12", "x86_64", "tcg", "told", "10.0.0", 1.0, 1.0, 1.0)
     with cache.building(saved.path_of(image, "tcg")) as work:
         (work / "state").write_bytes(bytes(5000))
         (work / "facts.json").write_text(json.dumps(asdict(facts)))
-    found = saved.find()
+    found = saved.find(default())
     assert found is not None
     return found
 
@@ -82,12 +82,12 @@ def test_an_incomplete_image_or_state_is_rebuilt(stored, what, length):
         path.unlink()
     else:
         os.truncate(path, min(length, path.stat().st_size - 1))
-    assert saved.find() is None
+    assert saved.find(default()) is None
 
 
 def test_after_an_update_of_qemu_the_guest_is_saved_again(stored, monkeypatch):
-    monkeypatch.setattr(qemu, "find", lambda: qemu.Qemu("/usr/bin/qemu", "10.1.0"))
-    assert saved.find() is None
+    monkeypatch.setattr(qemu, "find", lambda arch=None: qemu.Qemu("/usr/bin/qemu", "10.1.0"))
+    assert saved.find(default()) is None
 
 
 BUILDER = """
@@ -132,7 +132,7 @@ def test_a_build_that_was_killed_is_swept_by_the_next(home):
 
 
 def test_a_saved_guest_depends_on_disk_qemu_and_accelerator(home, monkeypatch):
-    image = disk.Disk(disk.path_of(DEFAULT))
+    image = disk.of(default())
     build(image.directory)
     image.image.write_text("first")
     first = saved.path_of(image, "tcg")
@@ -184,7 +184,7 @@ def test_a_changed_byte_is_found_whatever_the_mtime(stored, monkeypatch, what):
     change_a_byte(path)
     forge(path, before)
     assert path.stat().st_size == before.st_size
-    assert saved.find() is None
+    assert saved.find(default()) is None
 
 
 def test_a_small_file_is_read_at_each_start(home, monkeypatch):

@@ -6,6 +6,7 @@ from harness.errors import SetupError
 from harness.lab import saved
 from harness.lab.image import cache
 from harness.lab.image.disk import Disk
+from harness.lab.image.target import default
 from harness.learner import doctor
 
 
@@ -22,7 +23,7 @@ def test_a_missing_program_is_named_with_the_command_to_fix_it(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(doctor.disk, "SBIN", "/nonexistent")
     monkeypatch.setattr(doctor.qemu, "find", doctor.qemu.find.__wrapped__)
-    found = {finding.name: finding for finding in doctor.here()}
+    found = {finding.name: finding for finding in doctor.here(default())}
     for name in ("QEMU", *doctor.PROGRAMS):
         assert (found[name].state, found[name].remedy) == ("missing", "make setup"), name
 
@@ -31,20 +32,26 @@ def test_a_cache_that_others_may_write_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cache.root().mkdir()
     cache.root().chmod(0o777)
-    found = doctor._space()
+    found = doctor._space(default())
     assert (found.state, found.remedy) == ("missing", f"chmod -R go-w {cache.root()}, or export XDG_CACHE_HOME=…")
 
 
 def test_a_lab_that_others_may_write_is_missing(monkeypatch):
-    def refuse():
+    def refuse(target):
         raise SetupError("other users may write", remedy="chmod")
 
     monkeypatch.setattr(doctor.saved, "find", refuse)
-    assert list(doctor.lab([], print)) == [doctor.Finding("lab", "missing", "other users may write", "chmod")]
+    assert list(doctor.lab(default(), [], print)) == [
+        doctor.Finding("lab", "missing", "other users may write", "chmod")
+    ]
 
 
 def test_a_lab_that_was_changed_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor.saved, "find", lambda: saved.SavedGuest(tmp_path, Disk(tmp_path / "disk"), None))
+    monkeypatch.setattr(
+        doctor.saved,
+        "find",
+        lambda target: saved.SavedGuest(target, tmp_path, Disk(tmp_path / "disk", target.arch), None),
+    )
     monkeypatch.setattr(doctor.accelerator, "remembered", lambda: None)
-    [found] = doctor.lab([], lambda part: None)
+    [found] = doctor.lab(default(), [], lambda part: None)
     assert found.why == "changed since it was built: sealed.json, sealed.json"

@@ -15,7 +15,7 @@ import pytest
 from harness.errors import LabError
 from harness.lab import accelerator, qemu, saved
 from harness.lab.image import disk
-from harness.lab.image.recipe import DEFAULT
+from harness.lab.image.target import chosen, default
 from harness.lab.machine import Machine
 from harness.measure import interrupts
 from harness.protocol.messages import Ready, Warmed
@@ -126,8 +126,11 @@ def test_a_cache_that_cannot_be_made_is_named(programs):
 @pytest.mark.guest
 def test_no_room_for_the_saved_guest_is_a_sentence(tmp_path, monkeypatch):
     """A guest that is there already is saved once more: to boot and warm another would take a minute."""
-    whole = saved.ensure(print)
-    answers = {Ready: Ready(kernel="6", machine="x86_64"), Warmed: Warmed(import_s=1, compile_s=1)}
+    whole = saved.ensure(chosen(), print)
+    answers = {
+        Ready: Ready(kernel=whole.facts.kernel, machine=whole.facts.arch),
+        Warmed: Warmed(import_s=1, compile_s=1),
+    }
     choice = accelerator.Choice(whole.facts.accelerator, "", "")
 
     def restored(image, initrd, accel, *, monitor):
@@ -141,7 +144,7 @@ def test_no_room_for_the_saved_guest_is_a_sentence(tmp_path, monkeypatch):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 20, limits[1]))
     try:
         with pytest.raises(LabError, match="QEMU could not save the guest") as failed:
-            saved._build(whole.disk, choice, tmp_path, print)
+            saved._build(whole.target, whole.disk, choice, tmp_path, print)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert failed.value.remedy == "make doctor"
@@ -158,17 +161,17 @@ def test_a_qemu_that_cannot_save_a_good_guest_is_refused(programs, tmp_path, ver
 
 
 def test_a_saved_guest_of_another_qemu_is_not_taken(monkeypatch):
-    image = disk.Disk(disk.path_of(DEFAULT))
+    image = disk.of(default())
     monkeypatch.setattr(disk.Disk, "identity", lambda self: "one disk")
     here = saved.path_of(image, "tcg")
     other = replace(qemu.find(), version="10.9.9 (another)")
-    monkeypatch.setattr(qemu, "find", lambda: other)
+    monkeypatch.setattr(qemu, "find", lambda arch: other)
     assert saved.path_of(image, "tcg") != here
 
 
 @pytest.mark.guest
 def test_a_kernel_that_hangs_in_kvm_falls_back_to_tcg(monkeypatch):
-    image = saved.ensure(print).disk
+    image = saved.ensure(chosen(), print).disk
     argv = qemu.argv
 
     def never_runs(*arguments):
@@ -186,7 +189,7 @@ def test_a_kernel_that_hangs_in_kvm_falls_back_to_tcg(monkeypatch):
 
 @pytest.mark.guest
 def test_a_state_that_cannot_be_restored_names_the_cure(tmp_path):
-    whole = saved.ensure(print)
+    whole = saved.ensure(chosen(), print)
     damaged = tmp_path / "guest"
     damaged.mkdir()
     shutil.copy(whole.directory / "initrd", damaged / "initrd")

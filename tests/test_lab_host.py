@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import SetupError
 from harness.lab import host, saved
+from harness.lab.image.target import chosen
 from harness.lab.virtual import VirtualLab
 from harness.protocol import codec
 from harness.protocol.messages import Features
@@ -33,7 +34,7 @@ def site_packages():
 
 @pytest.mark.guest
 def test_the_reference_is_green_on_the_guests_own_kernel():
-    lab = VirtualLab(saved.ensure(print))
+    lab = VirtualLab(saved.ensure(chosen(), print))
     files = site_packages() | payload.of_folder(ROOT / "harness") | payload.of_paths([ROOT / "pyproject.toml"])
     for tree in ("lessons", "solutions"):
         files |= payload.of_folder(ROOT / tree / "00-setup")
@@ -60,12 +61,13 @@ def test_a_host_that_cannot_run_lessons_is_refused_with_reasons(monkeypatch):
 
 def test_an_ordinary_user_is_shown_the_reason(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert host.lacks() == ["programs are loaded as root"]
+    assert host.needed(host.lacking()) == ["programs are loaded as root"]
 
 
 def test_a_reason_is_shown_once(monkeypatch):
-    answers = Features(lacking={"bcc": "no bcc", "compiler": "no module", "btf": "", "ringbuf": "no module"})
+    answers = Features(lacking={"root": "no", "bcc": "no bcc", "compiler": "no", "btf": "", "ringbuf": "no page"})
     done = subprocess.CompletedProcess([], 0, codec.dump(answers).decode(), "")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(host.subprocess, "run", lambda *_, **__: done)
-    assert host.lacks() == ["no bcc", "no module"]
+    assert host.lacking() == {"root": "no", "bcc": "no bcc", "compiler": "no", "ringbuf": "no page"}
+    assert host.needed(host.lacking()) == ["no", "no bcc"]

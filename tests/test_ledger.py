@@ -159,6 +159,23 @@ def test_a_changed_harness_makes_everything_due(proof, run, monkeypatch):
     assert proof().changes(1).kept == ()
 
 
+def test_entries_of_other_guests_stay_beside(proof, run):
+    """A proof that the lesson no longer has goes where everything was proven again, and only there."""
+    prove_all(proof, run)
+    there = Place("6.1.9", "aarch64")
+    mine = proof().ledgers["91-small"]
+    for entry in list(mine.entries.values()):
+        mine.note(replace(entry, kernel=there.kernel, arch=there.arch))
+    for place in (HERE, there):
+        mine.note(replace(next(iter(mine.entries.values())), proof="gone", kernel=place.kernel, arch=place.arch))
+    before = {key for key in mine.entries if key[1] == there}
+    run(proof(), proof().everything())
+    after = proof().ledgers["91-small"].entries.keys()
+    assert ("gone", there) in before
+    assert {key for key in after if key[1] == there} == before
+    assert ("gone", HERE) not in after
+
+
 def test_an_entry_of_another_kernel_does_not_count(proof, run):
     prove_all(proof, run)
     assert proof(Place("7.3.4", "x86_64")).changes(1).kept == ()

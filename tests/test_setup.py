@@ -20,16 +20,17 @@ def machine(tmp_path):
     for name in USED:
         (folder / name).symlink_to(shutil.which(name))
 
-    def setup(release="", programs=None, task="--system"):
+    def setup(release="", programs=None, task="--system", **asked):
         for name, script in (programs or {}).items():
             (folder / name).unlink(missing_ok=True)
             (folder / name).write_text(f"#!/bin/sh\n{script}\n")
             (folder / name).chmod(0o755)
         (tmp_path / "os-release").write_text(release)
+        places = {"PATH": str(folder), "OS_RELEASE": str(tmp_path / "os-release"), "TMPDIR": str(tmp_path / "tmp")}
         return subprocess.run(
             ["/bin/sh", "harness/setup.sh", task],
             cwd=ROOT,
-            env={"PATH": str(folder), "OS_RELEASE": str(tmp_path / "os-release"), "TMPDIR": str(tmp_path / "tmp")},
+            env=places | asked,
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
 
@@ -66,6 +67,23 @@ def test_elsewhere_the_packages_and_the_devcontainer_are_named(machine, release,
 def test_a_qemu_that_cannot_save_a_good_guest_is_as_missing(machine, version, missing):
     seen = machine("ID=nixos\n", {"qemu-system-x86_64": f"echo 'QEMU emulator version {version}'"})
     assert ("qemu-system-x86" in seen.stderr.splitlines()[0]) is missing
+
+
+@pytest.mark.parametrize(
+    ("machines", "asked", "package"),
+    [
+        ("x86_64", {}, "qemu-system-x86"),
+        ("aarch64", {}, "qemu-system-arm"),
+        ("x86_64", {"WORKBOOK_ARCH": "arm64"}, "qemu-system-arm"),
+        ("aarch64", {"WORKBOOK_ARCH": "x86_64"}, "qemu-system-x86"),
+    ],
+)
+def test_the_qemu_of_the_architecture_is_what_is_missing(machine, machines, asked, package):
+    programs = {"uname": f'[ "$1" = -s ] && echo Linux || echo {machines}', "apt-get": "exit 1", "id": "echo 1000"}
+    seen = machine("ID=debian\n", programs, **asked).stderr
+    words = seen.splitlines()[0].split()
+    assert [word for word in words if word.startswith("qemu")] == [package]
+    assert seen.splitlines()[-1].endswith(f"--system{''.join(f' {name}' for name in asked.values())}'")
 
 
 def test_on_another_system_the_devcontainer_is_the_way(machine):

@@ -11,6 +11,7 @@ from harness.errors import GuestLost
 from harness.lab import saved
 from harness.lab.channel import Channel
 from harness.lab.guest import Deadlines, Guest
+from harness.lab.image.target import chosen
 from harness.lab.shared import SharedLab
 from harness.lab.virtual import VirtualLab
 from harness.protocol import codec
@@ -27,6 +28,7 @@ class Lab:
     """Opens guests whose other end is in our hands."""
 
     deadlines = Deadlines(1)
+    lacking, on = {}, ""
     others: list = field(default_factory=list)
     open_now: int = 0
 
@@ -113,7 +115,7 @@ def test_nothing_of_a_run_is_left_in_the_next_ones_process(course):
     lesson = catalog.load(course.root / "lessons/90-small")
     path = lesson.folder("solutions") / "loader.py"
     seen = []
-    with SharedLab(VirtualLab(saved.ensure(print))) as shared:
+    with SharedLab(VirtualLab(saved.ensure(chosen(), print))) as shared:
         for number in ("23", "22", "23"):
             text = f"import subprocess\nsubprocess.Popen(['sleep', '999'])\ndef act(): return {number}\n".encode()
             request = of_lesson(lesson, "solutions", replaced={path: text}, tests=(lesson.tests,))

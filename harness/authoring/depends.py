@@ -17,8 +17,7 @@ import harness
 from harness.course import files, mutants
 from harness.course.catalog import Lesson, Step
 from harness.course.mutants import Mutant
-from harness.lab.image import initramfs
-from harness.lab.image.recipe import DEFAULT
+from harness.lab.image import initramfs, recipe, target
 from harness.run.payload import SOURCES
 
 ROOMS = ("course", "explain", "lab", "run")
@@ -27,12 +26,12 @@ MODULES = ("errors.py", "authoring/depends.py", "authoring/proving.py", "learner
 
 @cache
 def of_harness() -> str:
-    """The harness's parts that can change a verdict, and the recipe of the guest."""
+    """The harness's parts that can change a verdict, and the recipes of all guests."""
     package = Path(harness.__file__).parent
     paths = [path for room in ROOMS for path in package.glob(f"{room}/**/*.py")] + [package / one for one in MODULES]
     own = {str(path.relative_to(package)): path.read_bytes() for path in paths}
     script = {"init": initramfs.script_source().encode()}
-    return _digest(own | initramfs.guest_code() | script, [DEFAULT.digest()])
+    return _digest(own | initramfs.guest_code() | script, [recipe.of(one).digest() for one in target.every()])
 
 
 def of_lesson(lesson: Lesson) -> str:

@@ -90,9 +90,9 @@ class Ledger:
         self.entries[entry.proof, entry.place] = replace(entry, failures=failures)
         self.write()
 
-    def forget(self, known: set[str]) -> None:
-        """Drop the entries of proofs that the lesson no longer has."""
-        kept = {key: entry for key, entry in self.entries.items() if entry.proof in known}
+    def forget(self, known: set[str], place: Place) -> None:
+        """Drop the place's entries of proofs that the lesson no longer has."""
+        kept = {key: entry for key, entry in self.entries.items() if entry.proof in known or entry.place != place}
         if kept != self.entries:
             self.entries = kept
             self.write()

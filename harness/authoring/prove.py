@@ -65,7 +65,7 @@ class Proof:
 
         found = proving.run_jobs(chosen.jobs, new_lab, guests, note)
         for name, one in self.ledgers.items():
-            one.forget({job.what for job in self.jobs if job.lesson.name == name})
+            one.forget({job.what for job in self.jobs if job.lesson.name == name}, self.place)
         return found
 
     def end(self) -> None:

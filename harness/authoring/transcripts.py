@@ -1,4 +1,5 @@
-"""Two runs of one command print the same, apart from what may differ between runs: process ids, times, addresses.
+"""Two runs of one command print the same, apart from what may differ between runs: process ids, times, addresses,
+and the names of the guest's kernel and architecture.
 
 What may differ is replaced by a mark before the two are compared. A number that changed its width moves what stands
 beside it, so in a line with a mark runs of spaces count as one.
@@ -16,6 +17,8 @@ AFTER_ID = re.compile(r"(?i)(\b(?:p?pid|tid)\b\W{0,3})\d+")
 FRACTION = re.compile(r"(?<![\w.])\d[\d,]*\.\d+(?!\.?\d)")
 HEADING = re.compile(r"(?<!\S)(?:P?PID|TID|TIME|\S*\w ?\((?:ns|us|µs|ms|s)\))(?!\S)")
 NUMBER = re.compile(r"(?<!\S)-?[\d,]+(?!\S)")
+GUEST = re.compile(r"\b(?:x86_64|aarch64)(?=-linux-gnu\b)|(?<=\bLinux )\d[\w.+]*-cloud-\w+| \(on Linux [\w.]+, \w+\)")
+"""What names the guest's kernel or architecture: Debian's folders of libraries, a release, the title of a check."""
 
 Span = tuple[int, int]
 
@@ -28,7 +31,7 @@ def same(one: str, other: str, varies: Iterable[str] = ()) -> bool:
 
 def comparable(text: str, varies: Iterable[re.Pattern[str]] = ()) -> str:
     """`text` with all that may differ between two runs replaced by a mark."""
-    for pattern in varies:
+    for pattern in (GUEST, *varies):
         text = pattern.sub(MARK, text)
     lines = list(_masked(text.splitlines()))
     return "\n".join(_collapsed(line) if MARK in line else line.rstrip() for line in lines).strip("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from harness.cli.options import (
     FilesOnly,
     Guests,
+    InLab,
     Json,
     LessonName,
     OneLesson,
@@ -20,14 +22,18 @@ from harness.cli.options import (
     course,
     err,
     note,
+    out,
     pick,
     root,
     show,
     show_json,
 )
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.authoring.parts import Finding
+    from harness.course.catalog import Lesson
+    from harness.lab.saved import SavedGuest
     from harness.measure import repeat
 
 app = typer.Typer(no_args_is_help=True, help="Write lessons, and prove them.")
@@ -49,7 +55,7 @@ def author_stubs(lesson: LessonName) -> None:
         note(f"the files before: {kept.relative_to(chosen.root)}; workbook reset {chosen.number} --undo")
 
 
-@app.command("check")
+@app.command("check", cls=InLab)
 def author_check(
     lesson: OneLesson = None, files_only: FilesOnly = False, guests: Guests = None, as_json: Json = False
 ) -> None:
@@ -67,7 +73,8 @@ def author_check(
         _show_finding(finding)
     if not files_only:
         guest = built()
-        found += proving.check_in_lab(chosen, lambda: VirtualLab(guest), guests or fitting(), _show_finding)
+        able = _able(guest, chosen)
+        found += proving.check_in_lab(able, lambda: VirtualLab(guest), guests or fitting(), _show_finding)
     bad = [finding for finding in found if not finding.ok]
     if as_json:
         show_json([asdict(finding) for finding in found])
@@ -79,7 +86,7 @@ def author_check(
     raise typer.Exit(1 if bad else 0)
 
 
-@app.command("prove")
+@app.command("prove", cls=InLab)
 def author_prove(
     lessons: Annotated[
         list[str] | None, typer.Argument(help="some lessons; all by default", metavar="[LESSON]...")
@@ -98,12 +105,11 @@ def author_prove(
     from harness.authoring.ledger import Place
     from harness.authoring.prove import Proof
     from harness.lab.choose import fitting
-    from harness.lab.image.architecture import X86_64
     from harness.lab.virtual import VirtualLab
 
     everything, guest = course(), built()
-    chosen = [everything.pick(name) for name in lessons] if lessons else everything.lessons
-    proof = Proof.of(everything, chosen, Place(guest.facts.kernel, X86_64.name))
+    chosen = _able(guest, [everything.pick(name) for name in lessons] if lessons else everything.lessons)
+    proof = Proof.of(everything, chosen, Place(guest.facts.kernel, guest.facts.arch))
     used = a_seed(seed)
     planned = proof.changes(used) if changed else proof.everything()
     note(f"{planned}{f' (seed {used})' if changed else ''}")
@@ -119,6 +125,18 @@ def author_prove(
     raise typer.Exit(1 if any(not one.lab for one in bad) else 3 if bad else 0)
 
 
+def _able(guest: SavedGuest, chosen: Sequence[Lesson]) -> list[Lesson]:
+    """The lessons that can run in `guest`; of each other one the reason is shown, and nothing is proven."""
+    from harness.lab.virtual import VirtualLab
+    from harness.run import needs
+
+    why = {one.name: needs.lacking(VirtualLab(guest), one) for one in chosen}
+    for name, text in why.items():
+        if text:
+            note(f"skip   {name}: {text}", style="yellow")
+    return [one for one in chosen if not why[one.name]]
+
+
 def _show_finding(finding: Finding) -> None:
     mark, style = ("ok", "green") if finding.ok else ("FAILED", "red")
     more = "".join(f": {text}" for text in ("" if finding.ok else finding.detail, finding.shown) if text)
@@ -126,7 +144,7 @@ def _show_finding(finding: Finding) -> None:
     note(f"{mark:<7}{finding.lesson}: {finding.what}{took}{more}", style=style)
 
 
-@app.command("pages")
+@app.command("pages", cls=InLab)
 def author_pages(
     lesson: Annotated[
         str | None, typer.Argument(help="one lesson's page, or index; all by default", metavar="[LESSON]")
@@ -139,7 +157,10 @@ def author_pages(
     Code, transcripts, the table of lessons. With --check it exits 1 on a difference.
     """
     from harness.authoring import pages
+    from harness.lab.image import target
 
+    if not only_check and not target.chosen().is_default:
+        raise UsageError("pages show the default lab", remedy=f"unset {target.KERNEL} {target.ARCH}, or use --check")
     lessons = course()
     chosen = [_page(lesson)] if lesson else pages.pages(root())
     differ = 0
@@ -158,7 +179,7 @@ def _page(name: str) -> Path:
     return root() / "docs" / "index.md" if name == "index" else pick(name).page
 
 
-@app.command("repeat")
+@app.command("repeat", cls=InLab)
 def author_repeat(
     lesson: OneLesson = None,
     runs: Annotated[int, typer.Option(help="runs of each lesson's reference")] = 10,
@@ -183,6 +204,37 @@ def author_repeat(
 
 def _show_run(one: repeat.Run) -> None:
     note(f"{one.lesson}  {one.seconds:5.1f} s  {one.failure or 'ok'}", style="red" if one.failure else "")
+
+
+@app.command("matrix", cls=InLab)
+def author_matrix(
+    lessons: Annotated[
+        list[str] | None, typer.Argument(help="some lessons; all by default", metavar="[LESSON]...")
+    ] = None,
+    runs: Annotated[int, typer.Option(help="runs of each reference in each lab")] = 3,
+    guests: Guests = None,
+    as_json: Json = False,
+) -> None:
+    """Run the references on each kernel and architecture.
+
+    A table of failures / runs, and the reason of each failure and of each skip. --kernel and --arch choose a part of
+    it. What ran on the same bytes is kept, so that a run that was killed goes on. Exits 1 on any failure, 3 where a lab
+    fails.
+    """
+    from harness.lab.choose import fitting
+    from harness.lab.image import target
+    from harness.measure import matrix
+    from harness.screen import stages
+
+    everything = course()
+    chosen = [everything.pick(name) for name in lessons] if lessons else list(everything)
+    with stages(err()) as say:
+        found = matrix.measure(everything.root, chosen, list(target.wanted()), runs, guests or fitting(), say)
+    if as_json:
+        show_json(found.data())
+    else:
+        matrix.show(found, out())
+    raise typer.Exit(found.exit_code)
 
 
 @app.command("screens")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Json, opened, root, show, show_json
+from harness.cli.options import InLab, Json, opened, root, show, show_json
 from harness.errors import LabError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ROWS_AROUND = 5
 """Rows of the screen beside log and explanation: the log's file, the place, the prompt."""
 
 
-@app.command()
+@app.command(cls=InLab)
 def explain(
     files: Annotated[
         list[str], typer.Argument(help="a log, - for standard input, a .bpf.c file, or a BCC script", metavar="FILE...")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import PASS_ON, Json, a_seed, built, err, note, opened, pick, root, show, show_json
+from harness.cli.options import PASS_ON, InLab, Json, a_seed, built, err, note, opened, pick, root, show, show_json
 
 if TYPE_CHECKING:
     from harness.measure import interrupts, soak
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Build, use and measure the virtual machine.")
 
 
-@app.command("exec", context_settings=PASS_ON)
+@app.command("exec", context_settings=PASS_ON, cls=InLab)
 def lab_exec(
     command: Annotated[list[str], typer.Argument(help="the command, after --")],
     with_files: Annotated[list[Path] | None, typer.Option("--with", help="copy this file or folder too")] = None,
@@ -37,26 +37,30 @@ def lab_exec(
     raise typer.Exit(relay.run(opened("vm"), command, cwd=cwd, files=files))
 
 
-@app.command("build")
+@app.command("build", cls=InLab)
 def lab_build() -> None:
     """Build what is missing: the disk image, the saved guest."""
     guest = built()
-    show(f"the lab is ready: Linux {guest.facts.kernel} under {guest.facts.accelerator}")
+    show(f"the lab is ready: Linux {guest.facts.kernel} on {guest.facts.arch} under {guest.facts.accelerator}")
 
 
-@app.command("status")
+@app.command("status", cls=InLab)
 def lab_status(as_json: Json = False) -> None:
     """Show what is built, and how.
 
     Exits 3 if nothing is built.
     """
     from harness.lab import saved
-    from harness.lab.image import cache
+    from harness.lab.image import cache, target
 
-    guest = saved.find()
-    facts = {"built": guest is not None, "cache": str(cache.root()), "cache_mib": cache.size_bytes(cache.root()) >> 20}
+    chosen = target.chosen()
+    guest = saved.find(chosen)
+    facts = {"lab": str(chosen), "built": guest is not None}
+    facts |= {"cache": str(cache.root()), "cache_mib": cache.size_bytes(cache.root()) >> 20}
     if guest is not None:
         facts |= asdict(guest.facts)
+        facts |= {"disk_mib": cache.size_bytes(guest.disk.directory) >> 20}
+        facts |= {"state_mib": cache.size_bytes(guest.directory) >> 20}
     if as_json:
         show_json(facts)
     else:
@@ -78,7 +82,7 @@ def lab_clean() -> None:
     show(f"{size >> 20} MiB removed from {cache.root()}")
 
 
-@app.command("soak")
+@app.command("soak", cls=InLab)
 def lab_soak(
     restores: Annotated[int, typer.Option(help="how many guests, one after the other")] = 100,
     side_by_side: Annotated[int, typer.Option(help="guests at a time, enough to keep all cores busy")] = 2,
@@ -99,7 +103,7 @@ def _show_restore(one: soak.Round) -> None:
     note(f"{one.number:>4}  {one.seconds:5.1f} s  {one.fault or 'ok'}", style="red" if one.fault else "")
 
 
-@app.command("interrupts")
+@app.command("interrupts", cls=InLab)
 def lab_interrupts(
     times: Annotated[int, typer.Option(help="how many Ctrl-C, each in a fresh command")] = 50,
     longest: Annotated[float, typer.Option(help="the latest moment, in seconds after the start")] = 15,
@@ -132,7 +136,7 @@ def _show_interrupt(one: interrupts.Round) -> None:
         note(one.screen, style="dim")
 
 
-@app.command("bench")
+@app.command("bench", cls=InLab)
 def lab_bench(
     runs: Annotated[int, typer.Option(help="samples of each measure")] = 10,
     raw: Annotated[Path | None, typer.Option(help="write all samples to this file, as JSON")] = None,
@@ -159,7 +163,7 @@ def lab_bench(
         show(f"{one.name:<18} {one.median:6.2f} s  ({spread})  {one.what}")
 
 
-@app.command("latency")
+@app.command("latency", cls=InLab)
 def lab_latency(
     lesson: Annotated[str, typer.Argument(help="the lesson whose reference is saved", metavar="[LESSON]")] = "01",
     saves: Annotated[int, typer.Option(help="how many saves")] = 20,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import (
+    InLab,
     Json,
     LabName,
     LessonName,
@@ -67,7 +68,8 @@ def show_progress(as_json: Json = False) -> None:
         style = "green" if now.verdict == "done" else "" if now.when else "dim"
         done = f"{now.steps_done}/{len(lesson.steps)}"
         hints = str(sum(now.hints_used.values()) or "")
-        row = (lesson.name, done, hints, now.verdict, now.when.replace("T", " "))
+        verdict = f"{now.verdict} on {now.on}" if now.on else now.verdict
+        row = (lesson.name, done, hints, verdict, now.when.replace("T", " "))
         table.add_row(*(Text(cell) for cell in row), style=style)  # rich takes [brackets] in a str for markup
     out().print(table)
 
@@ -122,7 +124,7 @@ def diff(
         show("your code is the reference's, line for line")
 
 
-@app.command()
+@app.command(cls=InLab)
 def compare(lesson: LessonName, seed: Seed = None, as_json: Json = False) -> None:
     """Compare your program's cost with the reference's.
 
@@ -130,10 +132,12 @@ def compare(lesson: LessonName, seed: Seed = None, as_json: Json = False) -> Non
     so it spoils nothing. It shows no time: under emulation that varies too much. Exits 1 while a step is not done.
     """
     from harness.learner import compare as comparing
+    from harness.run import needs
     from harness.screen import working
 
     chosen, used = pick(lesson), a_seed(seed)
     with closing(opened("vm")) as where, working(err(), f"comparing {chosen.name}", 0) as say:
+        needs.refuse(where, chosen)
         mine, reference = comparing.compare(where, chosen, used, say)
     if as_json:
         sides = {"yours": comparing.data(mine), "reference": comparing.data(reference)}
@@ -167,7 +171,7 @@ def reset(
         show(f"next: make lesson-{chosen.number}, or workbook reset {chosen.number} --undo")
 
 
-@app.command()
+@app.command(cls=InLab)
 def watch(
     lesson: Annotated[
         str | None, typer.Argument(help="by default the first that is not done", metavar="[LESSON]")
@@ -185,7 +189,7 @@ def watch(
         watching.watch(where, found, pick(lesson) if lesson else None, out())
 
 
-@app.command("doctor")
+@app.command("doctor", cls=InLab)
 def examine(as_json: Json = False) -> None:
     """Check that this machine can run the lessons.
 
@@ -211,7 +215,7 @@ def examine(as_json: Json = False) -> None:
     raise typer.Exit(3 if any(finding.state == "missing" for finding in found) else 0)
 
 
-@app.command()
+@app.command(cls=InLab)
 def verify(
     lesson: LessonName, tree: Tree = "lessons", lab: LabName = "vm", seed: Seed = None, as_json: Json = False
 ) -> None:
@@ -232,13 +236,15 @@ def verify(
         view.remember()
     if as_json:
         steps = [{"number": r.step.number, "title": r.step.title, **asdict(r.verdict)} for r in view.steps]
-        show_json({"lesson": chosen.name, "tree": tree, "seed": used, "exit": view.exit_code, "steps": steps})
+        show_json(
+            {"lesson": chosen.name, "tree": tree, "seed": used, "on": view.on, "exit": view.exit_code, "steps": steps}
+        )
     else:
         verifying.show(view, out(), tree)
     raise typer.Exit(view.exit_code)
 
 
-@app.command()
+@app.command(cls=InLab)
 def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> None:
     """Judge your test on right and wrong answers.
 
@@ -246,6 +252,7 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
     """
     from harness.learner import judge as judging
     from harness.learner import progress
+    from harness.run import needs
     from harness.screen import working
 
     chosen = pick(lesson)
@@ -254,6 +261,7 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
         raise UsageError(f"lesson {chosen.number} has no test of your own", remedy=f"make lesson-{chosen.number}")
     mine = judging.own_test(chosen, tree)
     with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", 0) as say:
+        needs.refuse(where, chosen)
         found = [judging.judge(where, chosen, step, mine, score=True, say=say) for step in steps]
     standing = progress.standing(chosen)
     reached = len(chosen.steps) if tree == "solutions" or standing.was_done else standing.steps_done + 1
@@ -265,7 +273,7 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
     raise typer.Exit(0 if all(one.catches for one in found) else 1)
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(context_settings={"ignore_unknown_options": True}, cls=InLab)
 def run(
     lesson: LessonName,
     arguments: Annotated[list[str] | None, typer.Argument(help="the loader's arguments, after --")] = None,
@@ -282,7 +290,7 @@ def run(
     """
     from harness.guest.agent import starter
     from harness.learner import artefacts, relay
-    from harness.run import payload
+    from harness.run import needs, payload
 
     chosen = pick(lesson)
     folder = chosen.folder(tree)
@@ -293,10 +301,12 @@ def run(
     argv = starter.argv(str(folder / "loader.py"), *given)
     artefacts.check_target(where, chosen.root)
     files = payload.of_folder(folder)
-    raise typer.Exit(relay.run(opened("vm"), argv, cwd=folder, files=files, bring=where))
+    lab = opened("vm")
+    needs.refuse(lab, chosen)
+    raise typer.Exit(relay.run(lab, argv, cwd=folder, files=files, bring=where))
 
 
-@app.command()
+@app.command(cls=InLab)
 def shell(
     lesson: Annotated[str | None, typer.Argument(help="copy this lesson's files too", metavar="[LESSON]")] = None,
 ) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
+from typer.core import TyperCommand, TyperOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +28,34 @@ Seed = Annotated[int | None, typer.Option(help="replay a run's random choices")]
 Guests = Annotated[int | None, typer.Option(help="guests at a time; by default as many as fit")]
 FilesOnly = Annotated[bool, typer.Option("--files-only", help="only what needs no guest")]
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+class InLab(TyperCommand):
+    """A command that uses a guest: `--kernel` and `--arch` choose it, for all that the command starts too."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        from harness.lab.image import target
+        from harness.lab.image.architecture import ARCHITECTURES
+        from harness.lab.image.kernels import KERNELS
+
+        super().__init__(*arguments, **named)
+        kernels = ", ".join(one.name for one in KERNELS)
+        archs = ", ".join(one.name for one in ARCHITECTURES)
+        self.params += [
+            _choice("--kernel", target.KERNEL, target.kernel_named, f"the lab's kernel: {kernels}"),
+            _choice("--arch", target.ARCH, target.arch_named, f"the lab's architecture: {archs}"),
+        ]
+
+
+def _choice(option: str, variable: str, named: Callable[[str], object], text: str) -> TyperOption:
+    def choose(_: click.Context, __: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            named(value)
+            os.environ[variable] = value
+
+    return TyperOption(
+        param_decls=[option], metavar="NAME", help=f"{text} [{variable}]", expose_value=False, callback=choose
+    )
 
 
 def out() -> Console:
@@ -66,19 +98,21 @@ def show_json(data: Any) -> None:
 def opened(name: str) -> Lab:
     """The lab, built with progress on the screen if it is missing."""
     from harness.lab.choose import open_lab
+    from harness.lab.image import target
     from harness.screen import stages
 
     with stages(err()) as say:
-        return open_lab(name, say)
+        return open_lab(name, target.chosen(), say)
 
 
 def built() -> SavedGuest:
     """The saved guest, built with progress on the screen if it is missing."""
     from harness.lab import saved
+    from harness.lab.image import target
     from harness.screen import stages
 
     with stages(err()) as say:
-        return saved.ensure(say)
+        return saved.ensure(target.chosen(), say)
 
 
 def root() -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.errors import GuestLost
 from harness.lab import qemu
 from harness.lab.image import cache, initramfs
-from harness.lab.image.architecture import ARCHITECTURE
+from harness.lab.image.architecture import own
 from harness.lab.image.disk import Disk
 from harness.lab.machine import Machine
 from harness.protocol.messages import Ready
@@ -44,7 +44,7 @@ def remembered() -> Choice | None:
         choice = Choice(**json.loads(_memory().read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return choice if choice.given == _given() and choice.name in ARCHITECTURE.cpu_models else None
+    return choice if choice.given == _given() and choice.name in own().cpu_models else None
 
 
 def choose(disk: Disk, say: Callable[[str], None]) -> Choice:
@@ -78,8 +78,8 @@ def host_cpu() -> str:
 
 
 def _decide(disk: Disk, say: Callable[[str], None]) -> Choice:
-    if platform.machine() != ARCHITECTURE.name:
-        return Choice("tcg", f"KVM cannot run a guest of {ARCHITECTURE.name} on {platform.machine()}", _given())
+    if platform.machine() != own().name:
+        return Choice("tcg", f"KVM cannot run a guest of {own().name} on {platform.machine()}", _given())
     if not DEVICE.exists():
         return Choice("tcg", f"there is no {DEVICE} here", _given())
     if not os.access(DEVICE, os.R_OK | os.W_OK):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.lab import saved
 from harness.lab.guest import Lab
+from harness.lab.image.target import Target
 from harness.lab.qemu import MEMORY_MIB
 from harness.lab.virtual import VirtualLab
 
@@ -26,10 +27,10 @@ def fitting() -> int:
     return max(1, min(os.cpu_count() or 1, available_mib() // GUEST_MIB))
 
 
-def open_lab(name: str, say: Callable[[str], None]) -> Lab:
+def open_lab(name: str, target: Target, say: Callable[[str], None]) -> Lab:
     """ "vm": the saved guest, built if need be; "host": this kernel, as root. LabError where it cannot be had."""
     if name == "host":
         from harness.lab.host import HostLab
 
         return HostLab()
-    return VirtualLab(saved.ensure(say))
+    return VirtualLab(saved.ensure(target, say))

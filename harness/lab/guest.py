@@ -50,6 +50,10 @@ class Lab(Protocol):
     """Where learners' code runs. Closed, or left as a context, it ends what it prepared."""
 
     deadlines: Deadlines
+    lacking: Mapping[str, str]
+    """Feature → why this lab's kernel or BCC does not have it; each was tried there."""
+    on: str
+    """Which lab this is, in words; empty for the one that a command uses by default."""
 
     def open(self) -> contextlib.AbstractContextManager[Guest]:
         """A fresh guest."""

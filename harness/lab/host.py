@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import socket
 import subprocess
 import tempfile
@@ -17,18 +18,19 @@ from harness.lab.channel import Channel
 from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
 from harness.lab.image import initramfs
 from harness.protocol.messages import Ready, Run, read_features
+from harness.protocol.names import ALWAYS_NEEDED
 
 PYTHON = "/usr/bin/python3"
 """Debian's interpreter: the one that python3-bpfcc belongs to."""
 QUESTION_S = 120
 
 
-def lacks() -> list[str]:
-    """What this machine's kernel and BCC lack for the lessons, each in words; empty where they will do."""
+def lacking() -> Mapping[str, str]:
+    """Feature → why this machine's kernel or BCC does not have it, in words; each is tried."""
     if os.geteuid() != 0:
-        return ["programs are loaded as root"]
+        return {"root": "programs are loaded as root"}
     if not Path(PYTHON).exists():
-        return [f"{PYTHON} is not there"]
+        return {"bcc": f"{PYTHON} is not there"}
     with _guest_code() as directory:
         done = subprocess.run(
             [PYTHON, "-m", "harness.guest.observing.features"],
@@ -39,9 +41,13 @@ def lacks() -> list[str]:
             timeout=QUESTION_S,
         )
     if done.returncode != 0:
-        return [done.stderr.strip()[-300:] or f"the question ended with status {done.returncode}"]
-    answers = read_features(done.stdout.encode()).lacking
-    return list(dict.fromkeys(filter(None, answers.values())))
+        return {"bcc": done.stderr.strip()[-300:] or f"the question ended with status {done.returncode}"}
+    return {name: why for name, why in read_features(done.stdout.encode()).lacking.items() if why}
+
+
+def needed(lacks: Mapping[str, str]) -> list[str]:
+    """Of what is lacking, what each lesson needs, in words, each reason once."""
+    return list(dict.fromkeys(why for name, why in lacks.items() if name in ALWAYS_NEEDED))
 
 
 class HostLab:
@@ -49,9 +55,11 @@ class HostLab:
 
     def __init__(self) -> None:
         begin = time.monotonic()
-        if why := lacks():
+        self.on = f"Linux {platform.release()}, this machine's own"
+        self.lacking = lacking()
+        if why := needed(self.lacking):
             raise SetupError("this machine's own kernel does not serve as a lab: " + "; ".join(why), remedy="--lab vm")
-        self.deadlines = Deadlines(time.monotonic() - begin)  # the question holds one compile
+        self.deadlines = Deadlines(time.monotonic() - begin)  # the question holds a compile
 
     def prepare(self) -> None:
         """Nothing to restore."""

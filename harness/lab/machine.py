@@ -48,7 +48,7 @@ class Machine:
             # A separate session, so that a Ctrl-C at the terminal reaches us and not QEMU; setpriv, so that it
             # dies with us however we end.
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *qemu.argv(qemu.find(), disk, initrd, accelerator, wiring)],
+                ["setpriv", "--pdeathsig", "KILL", *qemu.argv(qemu.find(disk.arch), disk, initrd, accelerator, wiring)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors.writer.fileno(),

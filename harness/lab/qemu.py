@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import SetupError
-from harness.lab.image.architecture import ARCHITECTURE
+from harness.lab.image.architecture import Architecture, own
 from harness.lab.image.disk import Disk
 from harness.lab.image.initramfs import PORT_NAME
 
@@ -19,12 +19,7 @@ CPUS = 2
 MINIMUM = (8, 2)
 """QEMU 7.2 corrupts guests under TCG (faults in 7 of 70 restored guests; 10.0 had none in 58); 8.2 is the first that
 saves to a file: address (QEMU 8.2, migration/file.c)."""
-KERNEL_ARGUMENTS = (
-    f"console={ARCHITECTURE.console} quiet loglevel=4 panic=-1 oops=panic random.trust_cpu=on net.ifnames=0 audit=0 "
-    "mitigations=off"
-)
-"""Without mitigations against speculation a compile costs a quarter less CPU time under TCG, and a guest that is thrown
-away holds nothing that one process must not learn of another."""
+KERNEL_ARGUMENTS = "quiet loglevel=4 panic=-1 oops=panic random.trust_cpu=on net.ifnames=0 audit=0"
 
 
 @dataclass(frozen=True)
@@ -37,11 +32,13 @@ class Qemu:
 
 
 @cache
-def find() -> Qemu:
-    """The QEMU on PATH; SetupError where it is missing or too old."""
-    path = shutil.which(ARCHITECTURE.program)
+def find(arch: Architecture | None = None) -> Qemu:
+    """The QEMU on PATH that runs guests of `arch`, by default this machine's; SetupError where missing or too old."""
+    arch = arch or own()
+    setup = "make setup" if arch == own() else f"WORKBOOK_ARCH={arch.name} make setup"
+    path = shutil.which(arch.program)
     if path is None:
-        raise SetupError(f"{ARCHITECTURE.program} is not installed", remedy="make setup")
+        raise SetupError(f"{arch.program} is not installed (package {arch.package})", remedy=setup)
     printed = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()
     match = re.search(r"version (\d+)\.(\d+)\S*.*", printed[0] if printed else "")
     if match is None:
@@ -49,7 +46,7 @@ def find() -> Qemu:
     if (int(match[1]), int(match[2])) < MINIMUM:
         raise SetupError(
             f"QEMU {match[1]}.{match[2]} cannot save a guest that works; {MINIMUM[0]}.{MINIMUM[1]} or newer is needed",
-            remedy="make setup",
+            remedy=setup,
         )
     return Qemu(path, match[0].removeprefix("version "))
 
@@ -69,11 +66,12 @@ def argv(qemu: Qemu, disk: Disk, initrd: Path, accelerator: str, wiring: Wiring)
     line = [
         qemu.path,
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
-        "-machine", f"{ARCHITECTURE.machine},accel={accelerator}",
-        "-cpu", ARCHITECTURE.cpu_models[accelerator],
+        "-machine", f"{disk.arch.machine},accel={accelerator}",
+        "-cpu", disk.arch.cpu_models[accelerator],
         "-smp", str(CPUS),
         "-m", str(MEMORY_MIB),
-        "-kernel", str(disk.kernel), "-initrd", str(initrd), "-append", KERNEL_ARGUMENTS,
+        "-kernel", str(disk.kernel), "-initrd", str(initrd),
+        "-append", f"{disk.arch.kernel_arguments} {KERNEL_ARGUMENTS}",
         "-drive", f"if=none,id=disk,file={disk.image},format=raw,readonly=on",
         "-device", "virtio-blk-pci,drive=disk",
         "-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console",

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import platform
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from qemu.qmp import QMPClient, QMPError
 
 from harness.errors import GuestLost, LabError
 from harness.lab import accelerator, qemu
+from harness.lab.accelerator import Choice
 from harness.lab.image import cache, disk, initramfs
+from harness.lab.image.architecture import own
 from harness.lab.image.disk import Disk
-from harness.lab.image.recipe import DEFAULT, Recipe
+from harness.lab.image.target import Target
 from harness.lab.machine import Machine
 from harness.protocol.messages import Ready, Warm, Warmed
+from harness.protocol.names import ALWAYS_NEEDED
 
 BOOT_DEADLINE_S = 180
 WARM_DEADLINE_S = 300
@@ -31,6 +35,7 @@ class Facts:
     """What was learned when the guest was saved."""
 
     kernel: str
+    arch: str
     accelerator: str
     accelerator_reason: str
     qemu: str
@@ -38,12 +43,15 @@ class Facts:
     import_s: float
     compile_s: float
     """Seconds of one bare BCC compile in the guest; deadlines are multiples of it."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """What this guest cannot do for a lesson, and why: each was tried in it."""
 
 
 @dataclass(frozen=True)
 class SavedGuest:
     """A state file in the cache, ready to restore."""
 
+    target: Target
     directory: Path
     disk: Disk
     facts: Facts
@@ -57,8 +65,9 @@ class SavedGuest:
 
 def path_of(image: Disk, accel: str) -> Path:
     """Where the state is or will be: it fits one image, one guest code, one QEMU with this command line."""
-    machine = qemu.argv(qemu.find(), image, Path("initrd"), accel, qemu.Wiring(channel=0, console=0))
-    parts = [image.identity(), qemu.find().version, accelerator.host_cpu() if accel == "kvm" else "", *machine]
+    found = qemu.find(image.arch)
+    machine = qemu.argv(found, image, Path("initrd"), accel, qemu.Wiring(channel=0, console=0))
+    parts = [image.identity(), found.version, accelerator.host_cpu() if accel == "kvm" else "", *machine]
     key = hashlib.sha256(json.dumps(parts).encode())
     for name, content in initramfs.guest_code().items():
         key.update(name.encode() + b"\0" + content + b"\0")
@@ -66,47 +75,52 @@ def path_of(image: Disk, accel: str) -> Path:
     return cache.root() / f"guest-{key.hexdigest()[:12]}"
 
 
-def find(recipe: Recipe = DEFAULT) -> SavedGuest | None:
-    """The saved guest that fits this machine and this checkout, if there is one."""
-    choice = accelerator.remembered()
+def find(target: Target) -> SavedGuest | None:
+    """The saved guest of that kind that fits this machine and this checkout, if there is one."""
+    image = disk.of(target)
+    choice = accelerator.remembered() if target.arch == own() else emulated(target)
     if choice is None:
         return None
-    image = Disk(disk.path_of(recipe))
     if not cache.intact(image.directory) or not cache.intact(directory := path_of(image, choice.name)):
         return None
-    return SavedGuest(directory, image, Facts(**json.loads((directory / "facts.json").read_text())))
+    return SavedGuest(target, directory, image, Facts(**json.loads((directory / "facts.json").read_text())))
 
 
-def ensure(say: Callable[[str], None], recipe: Recipe = DEFAULT) -> SavedGuest:
-    """The saved guest, built if there is none; two callers at once build once."""
-    if found := find(recipe):
+def emulated(target: Target) -> Choice:
+    """The accelerator of an architecture that is not this machine's: KVM is not even tried."""
+    return Choice("tcg", f"{target.arch.name} is emulated on {platform.machine()}", "")
+
+
+def ensure(target: Target, say: Callable[[str], None]) -> SavedGuest:
+    """The saved guest of that kind, built if there is none; two callers at once build once."""
+    if found := find(target):
         return found
     try:
         with cache.locked("build"):
-            if found := find(recipe):
+            if found := find(target):
                 return found
-            _ensure_locked(recipe, say)
+            _ensure_locked(target, say)
     except OSError as error:
         what = f"{error.strerror or error}: {error.filename or cache.root()}"
         raise LabError(f"the lab cannot be written: {what}", remedy="make doctor") from error
-    built = find(recipe)
+    built = find(target)
     if built is None:
         raise LabError("the saved guest vanished while it was being built", remedy="make lab")
     return built
 
 
-def _ensure_locked(recipe: Recipe, say: Callable[[str], None]) -> None:
-    qemu.find()
-    image = disk.ensure(recipe, say)
-    choice = accelerator.choose(image, say)
-    target = path_of(image, choice.name)
-    if not cache.intact(target):
-        with cache.building(target) as work:
-            _build(image, choice, work, say)
-    cache.sweep(keep={target, image.directory})
+def _ensure_locked(target: Target, say: Callable[[str], None]) -> None:
+    qemu.find(target.arch)
+    image = disk.ensure(target, say)
+    choice = accelerator.choose(image, say) if target.arch == own() else emulated(target)
+    directory = path_of(image, choice.name)
+    if not cache.intact(directory):
+        with cache.building(directory) as work:
+            _build(target, image, choice, work, say)
+    cache.sweep(keep={directory, image.directory})
 
 
-def _build(image: Disk, choice: accelerator.Choice, work: Path, say: Callable[[str], None]) -> None:
+def _build(target: Target, image: Disk, choice: Choice, work: Path, say: Callable[[str], None]) -> None:
     initrd = work / "initrd"
     initrd.write_bytes(initramfs.archive(initramfs.files(image)))
     say(f"booting the guest ({choice.name})")
@@ -114,9 +128,13 @@ def _build(image: Disk, choice: accelerator.Choice, work: Path, say: Callable[[s
     with Machine(image, initrd, choice.name, monitor=True) as machine:
         ready = machine.channel.expect(Ready, BOOT_DEADLINE_S)
         boot_s = time.monotonic() - begin
+        if ready.machine != target.arch.name or not ready.kernel.startswith(target.kernel.release):
+            raise LabError(f"the guest runs Linux {ready.kernel} on {ready.machine}, expected {target}")
         say("warming up (Python, BCC, pytest)")
         machine.channel.request(Warm())
         warm = machine.channel.expect(Warmed, WARM_DEADLINE_S)
+        if why := "; ".join(dict.fromkeys(filter(None, map(warm.lacking.get, ALWAYS_NEEDED)))):
+            raise LabError(f"Linux {ready.kernel} does not serve as a lab: {why}", remedy="make doctor")
         say("saving the guest")
         assert machine.monitor is not None
         try:
@@ -125,12 +143,14 @@ def _build(image: Disk, choice: accelerator.Choice, work: Path, say: Callable[[s
             raise GuestLost(f"QEMU could not save the guest: {error!r}", remedy="make doctor") from error
     facts = Facts(
         kernel=ready.kernel,
+        arch=ready.machine,
         accelerator=choice.name,
         accelerator_reason=choice.reason,
-        qemu=qemu.find().version,
+        qemu=qemu.find(image.arch).version,
         boot_s=round(boot_s, 2),
         import_s=round(warm.import_s, 2),
         compile_s=round(warm.compile_s, 2),
+        lacking={name: why for name, why in warm.lacking.items() if why},
     )
     (work / "facts.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
 

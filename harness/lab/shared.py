@@ -23,7 +23,7 @@ class SharedLab:
     """A lab whose `open` gives the same guest again, as long as it lives. Close it."""
 
     def __init__(self, lab: Lab) -> None:
-        self.deadlines = lab.deadlines
+        self.deadlines, self.lacking, self.on = lab.deadlines, lab.lacking, lab.on
         self._lab = lab
         self._open = contextlib.ExitStack()
         self._guest: Guest | None = None

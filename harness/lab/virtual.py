@@ -21,6 +21,8 @@ class VirtualLab:
 
     def __init__(self, saved: SavedGuest) -> None:
         self.deadlines = Deadlines(saved.facts.compile_s)
+        self.lacking = saved.facts.lacking
+        self.on = "" if saved.target.is_default else str(saved.target)
         self._saved = saved
         self._waiting: Machine | None = None
         self._begun: BegunGuest | None = None

@@ -14,14 +14,16 @@ from typing import Literal
 
 from harness.course.catalog import Lesson
 from harness.errors import SetupError, WorkbookError
-from harness.guest.observing import features
 from harness.lab import accelerator, host, qemu, saved
 from harness.lab.choose import available_mib
 from harness.lab.image import cache, disk
-from harness.lab.image.architecture import ARCHITECTURE
+from harness.lab.image import target as targets
+from harness.lab.image.architecture import own
+from harness.lab.image.target import Target
 from harness.lab.virtual import VirtualLab
 from harness.protocol.frames import WireError
 from harness.protocol.messages import read_features
+from harness.protocol.names import ALWAYS_NEEDED
 from harness.protocol.visible import visible
 
 State = Literal["ok", "missing", "note"]
@@ -56,18 +58,19 @@ def examine(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[F
         why = f"{platform.system()} {platform.machine()}: the lab is built on Linux"
         yield Finding("system", "missing", why, "open the devcontainer (.devcontainer)")
         return
-    yield from here()
-    yield from lab(lessons, say)
+    target = targets.chosen()
+    yield from here(target)
+    yield from lab(target, lessons, say)
     yield host_kernel()
 
 
-def here() -> Iterator[Finding]:
-    """What this machine has for the lab."""
-    yield _platform()
+def here(target: Target) -> Iterator[Finding]:
+    """What this machine has for that lab."""
+    yield _platform(target)
     version = platform.python_version()
     yield _finding("Python", sys.version_info >= (3, 11), version, f"{version}; 3.11 or newer is needed", SETUP)
     try:
-        found = qemu.find()
+        found = qemu.find(target.arch)
         yield Finding("QEMU", "ok", f"{found.version}, {found.path}")
     except SetupError as error:
         yield Finding("QEMU", "missing", str(error), error.remedy)
@@ -79,13 +82,13 @@ def here() -> Iterator[Finding]:
     if (wrong := _pypi_bcc()) is not None:
         yield Finding("bcc", "note", wrong, f"{sys.executable} -m pip uninstall bcc")
     yield _memory()
-    yield _space()
+    yield _space(target)
 
 
-def _platform() -> Finding:
+def _platform(target: Target) -> Finding:
     kind = f"{platform.system()} {platform.machine()}"
-    if platform.machine() != ARCHITECTURE.name:
-        return Finding("system", "note", f"{kind}: the lab's guest is {ARCHITECTURE.name}, in software emulation")
+    if platform.machine() != target.arch.name:
+        return Finding("system", "note", f"{kind}: the lab's guest is {target.arch.name}, in software emulation")
     return Finding("system", "ok", kind)
 
 
@@ -104,15 +107,15 @@ def _memory() -> Finding:
     return Finding("memory", "ok" if mib >= MEMORY_MIB else "note", text)
 
 
-def _qemu_is_there() -> bool:
+def _qemu_is_there(target: Target) -> bool:
     try:
-        qemu.find()
+        qemu.find(target.arch)
     except SetupError:
         return False
     return True
 
 
-def _space() -> Finding:
+def _space(target: Target) -> Finding:
     folder = next(path for path in [cache.root(), *cache.root().parents] if path.exists())
     if folder == cache.root() and not cache.is_ours(folder):
         why = f"{folder} belongs to another user, or others may write to it"
@@ -120,25 +123,27 @@ def _space() -> Finding:
     if not os.access(folder, os.W_OK):
         return Finding("cache", "missing", f"{folder} cannot be written", "export XDG_CACHE_HOME=…")
     free = shutil.disk_usage(folder).free >> 20
-    if free < CACHE_MIB and not (_qemu_is_there() and saved.find()):
+    if free < CACHE_MIB and not (_qemu_is_there(target) and saved.find(target)):
         why = f"{free} MiB free in {folder}; building the lab takes {CACHE_MIB} MiB"
         return Finding("cache", "missing", why, "free some room, or export XDG_CACHE_HOME=…")
     return Finding("cache", "ok", f"{cache.root()}, {free} MiB free")
 
 
-def lab(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
+def lab(target: Target, lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[Finding]:
     """The saved guest, and what its kernel can do for the lessons."""
-    if not _qemu_is_there():
+    if not _qemu_is_there(target):
         return  # the finding on QEMU says it
     try:
-        guest = saved.find()
+        guest = saved.find(target)
     except SetupError as error:
         yield Finding("lab", "missing", str(error), error.remedy)
         return
-    if (choice := accelerator.remembered()) is not None:
+    choice = accelerator.remembered() if target.arch == own() else saved.emulated(target)
+    if choice is not None:
         yield Finding("accelerator", "ok", f"{choice.name}: {choice.reason}")
     if guest is None:
-        yield Finding("lab", "note", "not built yet; the first check of a lesson builds it", "make lab")
+        remedy = f"workbook lab build{target.options}" if target.options else "make lab"
+        yield Finding("lab", "note", f"{target}: not built yet; the first check of a lesson builds it", remedy)
         return
     say("comparing the lab's files with their seals")
     if changed := [*cache.damaged(guest.disk.directory), *cache.damaged(guest.directory)]:
@@ -159,13 +164,13 @@ def lab(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[Findi
         why = f"its kernel does not answer: {visible(answer.err).strip()[-300:]}"
         yield Finding("lab", "missing", why, "make lab-clean lab")
         return
-    yield Finding("lab", "ok", f"Linux {guest.facts.kernel}, saved by QEMU {guest.facts.qemu}")
+    yield Finding("lab", "ok", f"Linux {guest.facts.kernel}, {guest.facts.arch}, saved by QEMU {guest.facts.qemu}")
     yield from _for_lessons(lessons, lacking)
 
 
 def _for_lessons(lessons: Sequence[Lesson], found: Mapping[str, str]) -> Iterator[Finding]:
     for lesson in lessons:
-        needed = [probe.__name__ for probe in features.GENERAL] + list(lesson.needs)
+        needed = [*ALWAYS_NEEDED, *lesson.needs]
         lacking = [found.get(name, f"{name}: no such feature is known") for name in needed]
         why = "; ".join(filter(None, lacking))
         text = ", ".join(lesson.needs) or "nothing special"
@@ -175,7 +180,7 @@ def _for_lessons(lessons: Sequence[Lesson], found: Mapping[str, str]) -> Iterato
 def host_kernel() -> Finding:
     """Whether `--lab host` would work here; never needed."""
     try:
-        lacking = host.lacks()
+        lacking = host.needed(host.lacking())
     except WorkbookError as error:
         return Finding("--lab host", "note", str(error))
     if lacking:

@@ -42,6 +42,8 @@ class Standing:
     """When it was done first; empty where it was not, or an older version did that."""
     took_s: int = 0
     """Seconds of the last check; 0 where that is not known."""
+    on: str = ""
+    """The lab of the last check, where it was not the default one."""
     hints: dict[int, int] = field(default_factory=dict)
     """Step → hints shown."""
     hints_used: dict[int, int] = field(default_factory=dict)
@@ -70,10 +72,10 @@ def announced(lesson: Lesson) -> str:
     return f"checking {lesson.name}" + (f" ({took} s last time)" if took else "")
 
 
-def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str, took_s: float = 0) -> None:
+def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str, took_s: float = 0, on: str = "") -> None:
     """Remember a check of the learner's code."""
     with _entry(lesson) as entry:
-        entry.update(verdict=verdict, steps_done=steps_done, when=when, took_s=round(took_s))
+        entry.update(verdict=verdict, steps_done=steps_done, when=when, took_s=round(took_s), on=on)
         entry.setdefault("begun", when)
         if verdict == "done":
             entry.setdefault("done_at", when)
@@ -175,6 +177,7 @@ def _standing(entry: Any) -> Standing:
         begun=_text(entry, "begun"),
         done_at=_text(entry, "done_at"),
         took_s=_count(entry.get("took_s")),
+        on=_text(entry, "on"),
         hints=hints,
         hints_used=_hints(entry["hints_used"]) if "hints_used" in entry else hints,
         judged=_by_step(entry.get("judged"), str),

@@ -56,6 +56,8 @@ class View:
     seed: int | None = None
     request: Request | None = None
     """What ran."""
+    on: str = ""
+    """In which lab, where it was not the default one."""
 
     @property
     def open(self) -> StepResult | None:
@@ -66,7 +68,7 @@ class View:
         """Write the learner's progress; what was done before a program was refused stays done."""
         done = steps.reached(self.steps)
         kind = self.open.verdict.kind if self.open else "red" if self.unreadable else "done"
-        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"), self.took_s)
+        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"), self.took_s, self.on)
 
     @property
     def exit_code(self) -> int:
@@ -101,7 +103,7 @@ def verify(lab: Lab, lesson: Lesson, tree: str, say: Callable[[str], None], seed
             found[index:] = [one if one is blocking else steps.waiting(one, blocking) for one in found[index:]]
             break
     took, warnings = time.monotonic() - begin, tuple(results.warnings)
-    return View(lesson, found, results.unreadable, results.seconds, warnings, took, seed, asked)
+    return View(lesson, found, results.unreadable, results.seconds, warnings, took, seed, asked, lab.on)
 
 
 def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], Judgement]) -> StepResult:
@@ -120,7 +122,8 @@ def _own_test(asked: Request, result: StepResult, judged: Callable[[bytes], Judg
 def show(view: View, console: Console, tree: str = "lessons", watching: bool = False) -> None:
     """Print the steps, what the open one needs, and the next command; `watching`, a save is the next command."""
     lesson = view.lesson
-    console.print(Text.assemble(("Lesson ", "bold"), (lesson.number, "bold"), (f" · {lesson.title}", "bold")))
+    where = (f" (on {view.on})" if view.on else "", "dim")
+    console.print(Text.assemble(("Lesson ", "bold"), (lesson.number, "bold"), (f" · {lesson.title}", "bold"), where))
     console.print()
     if said := _does_not_load(view):
         console.print(Text(f"{said}\n", style="red"))
@@ -196,7 +199,7 @@ def next_command(view: View, tree: str, watching: bool = False) -> str:
             if watching
             else f"make run-{number}, then " + (f"make lesson-{later.number}" if later else "make report")
         )
-    if result.verdict.kind == "lab":
+    if result.verdict.kind == "lab" or (result.verdict.kind == "skipped" and not result.verdict.place):
         return "make doctor"
     place, again = result.verdict.place, " and save it" if watching else f", then make lesson-{number}"
     if place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):

@@ -50,6 +50,7 @@ class BootedLab:
     def __init__(self, saved: SavedGuest) -> None:
         self._saved = saved
         self.deadlines = Deadlines(saved.facts.compile_s)
+        self.lacking, self.on = saved.facts.lacking, ""
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Guest]:

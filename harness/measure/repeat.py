@@ -30,13 +30,14 @@ def repeat(
     jobs = [lesson for _ in range(runs) for lesson in lessons]
     done = []
     with ThreadPoolExecutor(guests) as pool:
-        for one in pool.map(lambda lesson: _run(new_lab(), lesson), jobs):
+        for one in pool.map(lambda lesson: once(new_lab(), lesson), jobs):
             say(one)
             done.append(one)
     return done
 
 
-def _run(lab: Lab, lesson: Lesson) -> Run:
+def once(lab: Lab, lesson: Lesson) -> Run:
+    """Run the reference of `lesson` once."""
     begin = time.monotonic()
     try:
         results = outcome.run(lab, reference(lesson))

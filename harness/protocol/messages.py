@@ -131,6 +131,9 @@ class Warmed:
 
     import_s: float
     compile_s: float
+    """0 where BCC cannot compile at all: `lacking` says so."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Feature → what it lacks, in words; empty where it is there."""
     """Seconds of one bare BCC compile; deadlines are multiples of it."""
 
 

@@ -9,6 +9,9 @@ LEARNERS_TEST = "test_mine.py"
 REFUSALS = ("Failed to compile BPF module", "Failed to load BPF program", "Need super-user privileges")
 """How BCC's exceptions begin where a program was refused (src/python/bcc/__init__.py, BCC 0.31)."""
 
+ALWAYS_NEEDED = ("root", "bcc", "lockdown", "compiler")
+"""Features of the kernel and BCC that every lesson needs (harness.guest.observing.features)."""
+
 
 def function_of(nodeid: str) -> str:
     """The node id without the parameters of a case."""

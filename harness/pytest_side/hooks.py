@@ -20,6 +20,9 @@ from harness import seed
 from harness.course import catalog
 from harness.course.specification import CASES_MAX
 from harness.errors import LabError, UsageError, WorkbookError
+from harness.lab.image import target
+from harness.lab.image.architecture import ARCHITECTURES
+from harness.lab.image.kernels import KERNELS
 from harness.protocol.visible import visible
 from harness.pytest_side import collect, reports, trees
 
@@ -37,6 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("workbook", "eBPF Workbook")
     group.addoption("--tree", choices=("lessons", "solutions"), default="lessons", help="whose code to test")
     group.addoption("--lab", choices=("vm", "host"), default="vm", help="where: the virtual machine, or here as root")
+    group.addoption("--kernel", default=None, help="the lab's kernel: " + ", ".join(one.name for one in KERNELS))
+    group.addoption("--arch", default=None, help="the lab's architecture: " + ", ".join(x.name for x in ARCHITECTURES))
     group.addoption("--seed", type=int, default=None, help="replay a run's random names and numbers")
 
 
@@ -44,11 +49,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "step(n): the step of the lesson that this test proves")
     if config.option.seed is None:
         config.option.seed = seed.new()
+    for variable, given in ((target.KERNEL, config.option.kernel), (target.ARCH, config.option.arch)):
+        if given is not None:
+            os.environ[variable] = given
     config.stash[RUNS] = Runs(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"workbook: tree {config.option.tree}, lab {config.option.lab}, seed {config.option.seed}"
+    try:
+        chosen = target.chosen()
+    except UsageError as error:
+        raise pytest.UsageError(visible(str(error))) from error
+    where = config.option.lab if chosen.is_default else f"{config.option.lab} ({chosen})"
+    return f"workbook: tree {config.option.tree}, lab {where}, seed {config.option.seed}"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -258,7 +271,7 @@ class Runs:
         if self._lab is None:
             reporter = self._config.pluginmanager.get_plugin("terminalreporter")
             try:
-                self._lab = open_lab(self._config.option.lab, lambda text: self._say(reporter, text))
+                self._lab = open_lab(self._config.option.lab, target.chosen(), lambda text: self._say(reporter, text))
                 self._lab.deadlines = replace(self._lab.deadlines, given_s=self._config.option.timeout)
                 self._lab.prepare()
             except WorkbookError as error:

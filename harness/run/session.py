@@ -28,6 +28,7 @@ from harness.protocol.messages import (
     Warned,
 )  # fmt: skip
 from harness.protocol.names import function_of, signal_name
+from harness.run import needs
 from harness.run.request import Request, is_mine
 
 STOP_GRACE_S = 30
@@ -78,6 +79,9 @@ class Progress:
 
 def run(lab: Lab, request: Request) -> Generator[Event, None, None]:
     """Events of the run, each test's in order. LabError when no guest can be had at all, or when it speaks nonsense."""
+    if why := needs.lacking(lab, request.lesson):
+        yield from _skipped(request, why)
+        return
     while request.tests:  # one without functions too: only the guest can say why it cannot be read
         progress = Progress(request, open_step=request.open_step)
         try:
@@ -96,6 +100,17 @@ def run(lab: Lab, request: Request) -> Generator[Event, None, None]:
             request = request.going_on(tuple(progress.left), progress.open_step)
         else:
             raise GuestLost("pytest exited in the lab before it ran a test")
+
+
+def _skipped(request: Request, why: str) -> Iterator[Event]:
+    """What a run of pytest that skips every test would say."""
+    tests = tuple(request.wanted or request.functions)
+    yield Collected(tests=tests)
+    for nodeid in tests:
+        yield Started(nodeid=nodeid)
+        yield Reported(nodeid=nodeid, when="setup", outcome="skipped", duration=0, text=f"Skipped: {why}")
+        yield Reported(nodeid=nodeid, when="teardown", outcome="passed", duration=0)
+        yield Finished(nodeid=nodeid)
 
 
 def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[Event]:

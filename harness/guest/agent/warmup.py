@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from harness.protocol.messages import Warmed
+from harness.protocol.messages import Warmed, read_features
 
 MODULES = (
     "bcc",
@@ -40,7 +41,10 @@ print(time.monotonic() - begin)
 
 
 def warm() -> Warmed:
-    """Import, compile twice; the second compile's seconds are the measure that deadlines are multiples of."""
+    """Import, ask for the features that lessons need, compile twice.
+
+    The second compile's seconds are the measure that deadlines are multiples of.
+    """
     if os.getpid() == 1:  # the guest's kernel, which is ours alone: count each program's runs
         Path("/proc/sys/kernel/bpf_stats_enabled").write_text("1")
     begin = time.monotonic()
@@ -50,8 +54,18 @@ def warm() -> Warmed:
     _forget_screen()
     gc.collect()
     gc.freeze()  # a run is a fork of this process: its collections pass over all this (gc.freeze, Python 3.7)
-    compiles = [_compile_once() for _ in range(2)]
-    return Warmed(import_s=imported, compile_s=compiles[-1])
+    lacking = _lacking()
+    compiles = [] if lacking.get("compiler") else [_compile_once() for _ in range(2)]
+    return Warmed(import_s=imported, compile_s=max(compiles[1:], default=0.0), lacking=lacking)
+
+
+def _lacking() -> Mapping[str, str]:
+    """What this kernel and BCC cannot do for a lesson, tried in a separate process."""
+    argv = [sys.executable, "-m", "harness.guest.observing.features"]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"the kernel's features cannot be asked for:\n{done.stderr.decode(errors='replace')}")
+    return read_features(done.stdout).lacking
 
 
 def names() -> tuple[str, ...]:

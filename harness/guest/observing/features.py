@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.protocol import codec
@@ -15,6 +17,7 @@ TRACING = Path("/sys/kernel/tracing")
 SOURCES = Path("/sys/bus/event_source/devices")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 RINGBUF = 27  # linux/bpf.h, BPF_MAP_TYPE_RINGBUF
+TRACE_KPROBE_MULTI = 42  # linux/bpf.h, enum bpf_attach_type
 PROGRAM = "#include <uapi/linux/ptrace.h>\nint probe(struct pt_regs *ctx) { return 0; }"
 
 
@@ -34,12 +37,29 @@ def compiler() -> str:
     """BCC compiles and the verifier accepts an empty program: kernel headers are there, bpf(2) is permitted."""
     from bcc import BPF
 
+    said: list[str] = []
     try:
-        with BPF(text=PROGRAM) as program:
+        with _printed(said), BPF(text=PROGRAM) as program:
             program.load_func("probe", BPF.KPROBE)
     except Exception as error:
-        return f"BCC cannot load an empty program: {error} (kernel headers, or a locked kernel)"
+        first = next((line for line in said if "error:" in line), "kernel headers, or a locked kernel")
+        return f"BCC cannot load an empty program: {error} ({first})"
     return ""
+
+
+@contextlib.contextmanager
+def _printed(lines: list[str]) -> Iterator[None]:
+    """Add to `lines` what is printed on file descriptor 2: there clang and the verifier say why."""
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as words:
+        os.dup2(words.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            words.seek(0)
+            lines += words.read().decode(errors="replace").splitlines()
 
 
 def lockdown() -> str:
@@ -68,6 +88,56 @@ def raw_tracepoint() -> str:
     from bcc import BPF
 
     return "" if BPF.support_raw_tracepoint() else "the kernel has no raw tracepoints for BPF"
+
+
+def fentry() -> str:
+    """A program at a function's entry can be attached: the architecture has BPF trampolines (arm64: Linux 6.4)."""
+    from bcc import BPF
+
+    said: list[str] = []
+    try:
+        with _printed(said), BPF(text="KFUNC_PROBE(vfs_read) { return 0; }"):
+            pass  # BCC loads and attaches a program of that name by itself
+    except Exception as error:
+        return f"a program cannot be attached at a function's entry (fentry): {error}"
+    return ""
+
+
+def kprobe_multi() -> str:
+    """One program can be attached to many functions at once: the kernel takes such a link (Linux 5.18, arm64: 6.14)."""
+    from bcc import BPF
+
+    library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    symbols = (ctypes.c_char_p * 1)(b"vfs_read")
+    options = _KprobeMulti(size=ctypes.sizeof(_KprobeMulti), syms=ctypes.addressof(symbols), cnt=1)
+    said: list[str] = []
+    try:
+        with _printed(said), BPF(text=PROGRAM) as program:
+            fd = program.load_func("probe", BPF.KPROBE, attach_type=TRACE_KPROBE_MULTI).fd
+            link = library.bpf_link_create(fd, 0, TRACE_KPROBE_MULTI, ctypes.byref(options))
+    except Exception as error:
+        return f"a program for many functions (kprobe.multi) cannot be loaded: {error}"
+    if link < 0:
+        return f"a program cannot be attached to many functions at once (kprobe.multi): {os.strerror(-link)}"
+    os.close(link)
+    return ""
+
+
+class _KprobeMulti(ctypes.Structure):
+    """struct bpf_link_create_opts with its kprobe_multi part (bpf/bpf.h, libbpf 1.5)."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("flags", ctypes.c_uint32),
+        ("iter_info", ctypes.c_void_p),
+        ("iter_info_len", ctypes.c_uint32),
+        ("target_btf_id", ctypes.c_uint32),
+        ("multi_flags", ctypes.c_uint32),
+        ("cnt", ctypes.c_uint32),
+        ("syms", ctypes.c_void_p),
+        ("addrs", ctypes.c_void_p),
+        ("cookies", ctypes.c_void_p),
+    )
 
 
 def perf_event() -> str:
@@ -102,8 +172,11 @@ def _there(path: Path, why: str) -> str:
 GENERAL: tuple[Callable[[], str], ...] = (root, bcc, lockdown, compiler)
 """What every lesson needs."""
 NEEDS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (kprobe, uprobe, tracepoint, raw_tracepoint, perf_event, ringbuf, tracefs, btf, usdt)
-}
+    f.__name__: f
+    for f in (
+        kprobe, uprobe, tracepoint, raw_tracepoint, fentry, kprobe_multi, perf_event, ringbuf, tracefs, btf, usdt
+    )
+}  # fmt: skip
 """What a lesson.toml may ask for."""
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import LabError, SetupError
-from harness.lab.image import cache
+from harness.lab.image import cache, recipe
+from harness.lab.image.architecture import Architecture
 from harness.lab.image.recipe import Recipe, mke2fs_argv, mmdebstrap_argv
+from harness.lab.image.target import Target
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 GONE_DEADLINE_S = 5
@@ -27,6 +30,7 @@ class Disk:
     """A finished image in the cache."""
 
     directory: Path
+    arch: Architecture
 
     @property
     def image(self) -> Path:
@@ -50,51 +54,83 @@ class Disk:
         return sorted((self.directory / "modules").iterdir())
 
 
-def path_of(recipe: Recipe) -> Path:
-    """Where the image of `recipe` is or will be."""
-    return cache.root() / f"disk-{recipe.digest()}"
+def of(target: Target) -> Disk:
+    """The image of that guest, built or not."""
+    return Disk(cache.root() / f"disk-{recipe.of(target).digest()}", target.arch)
 
 
-def ensure(recipe: Recipe, say: Callable[[str], None]) -> Disk:
-    """The image of `recipe`, built if it is missing; SetupError or LabError if that fails."""
-    target = path_of(recipe)
-    if not cache.intact(target):
-        with cache.building(target) as work:
-            _build(recipe, work, say)
-    return Disk(target)
+def ensure(target: Target, say: Callable[[str], None]) -> Disk:
+    """The image of that guest, built if it is missing; SetupError or LabError if that fails."""
+    disk = of(target)
+    if not cache.intact(disk.directory):
+        with cache.building(disk.directory) as work:
+            _build(recipe.of(target), work, say)
+    return disk
 
 
-def _build(recipe: Recipe, work: Path, say: Callable[[str], None]) -> None:
+def _build(made: Recipe, work: Path, say: Callable[[str], None]) -> None:
     tree = work / "tree"
-    say(f"unpacking Debian {recipe.suite} (kernel, headers, BCC)")
+    kernel_from = "" if made.kernel_suite == made.suite else f", the kernel from {made.kernel_suite}"
+    say(f"unpacking Debian {made.suite} for {made.arch} (kernel, headers, BCC{kernel_from})")
     temporary = work / "tmp"
     temporary.mkdir()
-    _run(mmdebstrap_argv(recipe, str(tree)), more={"TMPDIR": str(temporary)})
+    _run(mmdebstrap_argv(made, str(tree)), more={"TMPDIR": str(temporary)})
     shutil.rmtree(temporary)
-    (kernel,) = tree.glob("boot/vmlinuz-*")
-    release = kernel.name.removeprefix("vmlinuz-")
-    shutil.copy(kernel, work / "vmlinuz")
+    release = _release(tree, made)
+    kernels = [tree / f"boot/vmlinuz-{release}", tree / f"usr/lib/modules/{release}/vmlinuz"]  # the second since 7.3
+    shutil.copy(next((one for one in kernels if one.exists()), kernels[0]), work / "vmlinuz")
     shutil.copy(tree / "usr/bin/busybox", work / "busybox")
-    (work / "modules").mkdir()
-    for number, module in enumerate(recipe.modules):
-        _unpack_module(tree / "usr/lib/modules" / release / "kernel" / module, work / "modules", number)
-    for link, goal in recipe.links:
+    for link, goal in made.links:
         (tree / link).symlink_to(goal)
     shutil.rmtree(tree / "boot")
     _run(["depmod", "-b", str(tree / "usr"), release])
+    (work / "modules").mkdir()
+    for number, module in enumerate(needed(made.modules, tree / "usr/lib/modules" / release)):
+        _unpack_module(module, work / "modules", number)
     say("making the disk image")
-    _run(mke2fs_argv(recipe, str(tree), str(work / "disk.ext4")))
+    _run(mke2fs_argv(made, str(tree), str(work / "disk.ext4")))
     shutil.rmtree(tree)
+
+
+def _release(tree: Path, made: Recipe) -> str:
+    """The release of the one kernel in `tree`; LabError where there is another one than was asked for."""
+    found = sorted(path.name for path in (tree / "usr/lib/modules").iterdir())
+    if len(found) != 1 or not found[0].startswith(made.release):
+        raise LabError(f"{made.kernel_suite} gave the kernel {' and '.join(found)}, expected one {made.release}*")
+    return found[0]
+
+
+def needed(names: Sequence[str], modules: Path) -> list[Path]:
+    """The modules of those names and what they need, in the order to load them; what is built in is left out.
+
+    `modules` is the folder that depmod(8) wrote modules.dep in. LabError where the kernel does not have one at all.
+    """
+    lines = (line.partition(":") for line in (modules / "modules.dep").read_text().splitlines())
+    depends = {_name(path): (path, rest.split()) for path, _, rest in lines}
+    built_in = {_name(path) for path in (modules / "modules.builtin").read_text().split()}
+    found: dict[str, None] = {}
+    for name in names:
+        if name in depends:
+            path, others = depends[name]
+            found |= dict.fromkeys([*reversed(others), path])
+        elif name not in built_in:
+            raise LabError(f"the kernel {modules.name} has no {name}")
+    return [modules / path for path in found]
+
+
+def _name(path: str) -> str:
+    """The module's name, as in modprobe(8)."""
+    return re.sub(r"\.ko(\..z|\.zst)?$", "", Path(path).name).replace("-", "_")
 
 
 def _unpack_module(module: Path, target: Path, number: int) -> None:
     """Copy a module, uncompressed: the guest's first shell knows no xz."""
-    name = f"{number}-{module.name}"
-    if module.exists():
+    name = f"{number:02}-{module.name.removesuffix('.xz')}"
+    if module.suffix == ".ko":
         shutil.copy(module, target / name)
     else:
         with (target / name).open("wb") as out:
-            _run(["xz", "-dc", f"{module}.xz"], stdout=out)
+            _run(["xz", "-dc", str(module)], stdout=out)
 
 
 def _run(argv: list[str], stdout: object = None, more: dict[str, str] | None = None) -> None:
