@@ -5,6 +5,7 @@ WorkbookError
 └── LabError (3)          nothing is said about the learner's code
     ├── SetupError        something that the lab needs is not installed
     ├── HarnessFault      the workbook itself broke: its half in the guest, or in explaining
+    ├── GuestStarved      the machine is so busy that the guest got no CPU
     └── GuestLost         QEMU ended, the guest's kernel crashed, it stopped answering, or it spoke nonsense
 """
 
@@ -45,6 +46,13 @@ class HarnessFault(LabError):
         last = next((line for line in reversed(traceback.splitlines()) if line.strip()), "it said nothing")
         super().__init__(f"the workbook itself failed: {last.strip()[:500]}")
         self.traceback = traceback
+
+
+class GuestStarved(LabError):
+    """The host gave the guest hardly any CPU time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, remedy="end what keeps the CPUs busy, then repeat this command")
 
 
 class GuestLost(LabError):

@@ -168,7 +168,6 @@ def test_no_lessons_folder_gives_its_hints_away():
         ("[[mutant]]", "[mutant]", "'mutant' is not a list of tables"),
         ("[[mutant]]", "extra = 1\n[[mutant]]", "unknown key 'extra'"),
         ("[[mutant]]", "[[mutant]]\nextra = 1", "mutant 1: unknown key 'extra'"),
-        ("[[mutant]]", "[[mutant]]\nalone = 1", "mutant 1: 'alone' is neither true nor false"),
         ("[[mutant]]", "[[mutant]]\nedit = [1]", "mutant 1: 'edit' is not a list of tables"),
         (
             "[[mutant]]",

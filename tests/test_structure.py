@@ -12,7 +12,7 @@ from harness.course import catalog
 from harness.protocol import names
 
 HARNESS = Path(__file__).resolve().parent.parent / "harness"
-GUEST_MAY = {"pytest", "_pytest", "bcc"}
+GUEST_MAY = {"pytest", "_pytest", "pytest_timeout", "bcc"}
 BELOW = ("harness.protocol", "harness.errors", "harness.screen", "harness.seed")
 ROOMS = ("harness.run", "harness.explain", "harness.course", "harness.lab", "harness.guest", *BELOW)
 

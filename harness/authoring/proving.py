@@ -47,8 +47,6 @@ class Job:
     """Of all that the check depends on."""
     fresh: bool = True
     """In a fresh guest; else in one that earlier runs used."""
-    alone: bool = False
-    """It needs the machine to itself."""
     promise: Reference | None = None
     """What other checks wait for: kept by this one, or broken where it fails."""
 
@@ -84,15 +82,13 @@ def check_in_lab(
 def run_jobs(
     jobs: Sequence[Job], new_lab: Callable[[], Lab], guests: int, say: Callable[[Job, Finding], None]
 ) -> list[Finding]:
-    """Run them, `guests` at a time, races that need the machine to themselves at the end."""
+    """Run them, `guests` at a time."""
     found = []
-    for alone, workers in ((False, guests), (True, 1)):
-        chosen = [job for job in jobs if job.alone is alone]
-        with Labs(new_lab) as labs, ThreadPoolExecutor(workers) as pool:
-            # Jobs begin in order, so that a solution's run has begun before anything waits for it.
-            for job, finding in zip(chosen, pool.map(partial(_done, labs), chosen), strict=True):
-                say(job, finding)
-                found.append(finding)
+    with Labs(new_lab) as labs, ThreadPoolExecutor(guests) as pool:
+        # Jobs begin in order, so that a solution's run has begun before anything waits for it.
+        for job, finding in zip(jobs, pool.map(partial(_done, labs), jobs), strict=True):
+            say(job, finding)
+            found.append(finding)
     return found
 
 
@@ -114,7 +110,7 @@ def jobs_of(lesson: Lesson) -> Iterator[Job]:
     for mutant in mutants.load(lesson):
         check = partial(_mutant, lesson, mutant, reference)
         rests_on = depends.of_mutant(lesson, mutant)
-        yield Job(lesson, f"mutant {mutant.name}", check, rests_on, fresh=False, alone=mutant.alone)
+        yield Job(lesson, f"mutant {mutant.name}", check, rests_on, fresh=False)
 
 
 def _done(labs: Labs, job: Job) -> Finding:

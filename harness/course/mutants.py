@@ -10,7 +10,7 @@ from harness.course.catalog import Lesson, Step
 from harness.course.tables import Table
 from harness.errors import UsageError
 
-KEYS = {"name", "file", "find", "replace", "edit", "misconception", "killed_by", "alone"}
+KEYS = {"name", "file", "find", "replace", "edit", "misconception", "killed_by"}
 EDIT_KEYS = {"file", "find", "replace"}
 NOTHING = "nothing-reported"
 """The mutant of this name shows a test nothing at all; a learner's test that asserts nothing then passes."""
@@ -33,8 +33,6 @@ class Mutant:
     edits: tuple[Edit, ...]
     misconception: str
     killed_by: str
-    alone: bool = False
-    """A race that shows only when nothing else runs on the machine."""
 
 
 def load(lesson: Lesson) -> list[Mutant]:
@@ -63,7 +61,6 @@ def _mutant(lesson: Lesson, table: Table) -> Mutant:
         edits=tuple(_edit(lesson, edit) for edit in edits),
         misconception=table.line("misconception"),
         killed_by=table.line("killed_by"),
-        alone=table.flag("alone"),
     )
 
 

@@ -52,13 +52,6 @@ class Table:
         """A string to be shown on one line."""
         return self._shown(key, self.text(key), breaks="")
 
-    def flag(self, key: str) -> bool:
-        """True or false; false where it is missing."""
-        value = self.data.get(key, False)
-        if not isinstance(value, bool):
-            raise self.wrong(f"{key!r} is neither true nor false")
-        return value
-
     def lines(self, key: str) -> tuple[str, ...]:
         """Strings to be shown, each perhaps of several lines."""
         values = self._value(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import time
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from harness.errors import GuestLost, HarnessFault
+from harness.errors import GuestLost, GuestStarved, HarnessFault
 from harness.protocol import codec
 from harness.protocol.frames import Decoder, Frame, Kind, WireError, decode_file, encode, encode_file
-from harness.protocol.messages import Answer, Event, InternalError, Request, read_answer, read_event
+from harness.protocol.messages import Answer, Event, InternalError, Request, Starved, read_answer, read_event
 
 T = TypeVar("T")
 SEND_TIMEOUT_S = 60
@@ -22,22 +23,38 @@ READ_SIZE = 1 << 16
 BYTES_MAX = 256 << 20
 """What one run may send: a hundred tests whose output reaches its cap on both streams, with their reports."""
 FRAMES_MAX = 1 << 20
+BEAT_S = 1
+"""Between two looks at how long the guest had no CPU."""
+TELL_S = 0.5
+"""Less than that is not worth a message to the guest."""
+PATIENCE = 20
+"""A deadline is at most that many times as long by the clock on the wall, however busy the machine is."""
 
 
 class Deadline:
-    """A moment by which something must have happened."""
+    """A moment by which something must have happened; time in which the guest had no CPU does not count."""
 
-    def __init__(self, seconds: float | None) -> None:
-        """`seconds` from now; None for never."""
-        self._end = None if seconds is None else time.monotonic() + seconds
+    def __init__(self, seconds: float | None, now: Callable[[], float] = time.monotonic) -> None:
+        """`seconds` from now, on the clock `now`; None for never."""
+        self._now = now
+        self._end: float | None = None
+        self._wall = 0.0
+        if seconds is not None:
+            self.move(seconds)
 
     def left(self) -> float | None:
-        """Seconds until then, 0 when it has passed; None for never."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
+        """Seconds until then, 0 when it has passed; None for never. GuestStarved when it does not come."""
+        if self._end is None:
+            return None
+        left = max(0.0, self._end - self._now())
+        if left > 0 and time.monotonic() > self._wall:
+            raise GuestStarved("this machine is too busy: the lab's guest had hardly any CPU")
+        return left
 
     def move(self, seconds: float) -> None:
         """To `seconds` from now."""
-        self._end = time.monotonic() + seconds
+        self._end = self._now() + seconds
+        self._wall = time.monotonic() + PATIENCE * seconds
 
 
 @dataclass(frozen=True)
@@ -68,12 +85,26 @@ class Channel:
         self._decoder = Decoder()
         self._waiting: deque[Received] = deque()
         self._bytes = self._frames = 0
+        self._watch: Callable[[], float] | None = None
+        self._starved_s = self._told_s = 0.0
         self._selector = selectors.PollSelector()  # epoll refuses files, and standard input can be one
         self._selector.register(connection, selectors.EVENT_READ, self._read)
 
     def also(self, source: int | socket.socket, read: Callable[[], object]) -> None:
         """Call `read` whenever `source` is readable while messages are received."""
         self._selector.register(source, selectors.EVENT_READ, read)
+
+    def watch(self, starved: Callable[[], float]) -> None:
+        """While messages are received, ask `starved` how many seconds the guest had no CPU since its last call."""
+        self._watch = starved
+
+    def now(self) -> float:
+        """Seconds on a clock that stands still while the guest has no CPU."""
+        return time.monotonic() - self._starved_s
+
+    def deadline(self, seconds: float | None) -> Deadline:
+        """`seconds` from now, on that clock."""
+        return Deadline(seconds, self.now)
 
     def no_longer(self, source: int | socket.socket) -> None:
         """Undo `also`."""
@@ -105,6 +136,7 @@ class Channel:
         GuestLost at the end of the stream, at nonsense, and past BYTES_MAX or FRAMES_MAX, unless the run may be
         `endless`; HarnessFault where the guest half of the harness reports a fault.
         """
+        beat = time.monotonic() + BEAT_S
         while True:
             while self._waiting:
                 message = self._waiting.popleft()
@@ -113,12 +145,24 @@ class Channel:
                 yield message
             if not endless and (self._bytes > BYTES_MAX or self._frames > FRAMES_MAX):
                 raise GuestLost("the lab sent more than one run may send")
+            if self._watch and time.monotonic() >= beat:
+                self._look(self._watch)
+                beat = time.monotonic() + BEAT_S
             left = deadline.left()
-            ready = self._selector.select(left)
+            wait = left if self._watch is None else min(BEAT_S, BEAT_S if left is None else left)
+            ready = self._selector.select(wait)
             for key, _ in ready:
                 key.data()
             if left == 0 and all(key.fileobj is not self._socket for key, _ in ready):
                 return  # another source, such as the console, may be readable for ever
+
+    def _look(self, starved: Callable[[], float]) -> None:
+        """Stop the clock for the time in which the guest had no CPU, and let the guest stop its own."""
+        self._starved_s += starved()
+        if (more := self._starved_s - self._told_s) >= TELL_S:
+            self._told_s = self._starved_s
+            with contextlib.suppress(GuestLost):  # what it said before it went is still to be read
+                self.request(Starved(seconds=more))
 
     def _read(self) -> None:
         try:
@@ -134,7 +178,7 @@ class Channel:
 
     def expect(self, kind: type[T], seconds: float) -> T:
         """The next message of that kind; others are passed over. GuestLost when it does not come in time."""
-        for message in self.messages(Deadline(seconds)):
+        for message in self.messages(self.deadline(seconds)):
             if isinstance(message, kind):
                 return message
         raise GuestLost(f"the lab's guest did not say {kind.__name__.lower()!r} within {seconds:.0f} s")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.errors import GuestLost
-from harness.lab.channel import Channel, Deadline, Output
+from harness.lab.channel import Channel, Output
 from harness.protocol.messages import Exited, Run, Spawn
 
 SETTLE_DEADLINE_S = 60
@@ -96,7 +96,7 @@ class Guest:
         """Run a command to its end; GuestLost when it does not come to it in time."""
         self.start(Spawn(argv=tuple(argv), cwd=str(cwd)))
         out = {"stdout": bytearray(), "stderr": bytearray()}
-        for message in self.channel.messages(Deadline(timeout_s)):
+        for message in self.channel.messages(self.channel.deadline(timeout_s)):
             if isinstance(message, Exited):
                 return Completed(message.status, *(data.decode(errors="replace") for data in out.values()))
             if isinstance(message, Output) and len(out[message.stream]) < OUTPUT_MAX:

@@ -16,6 +16,7 @@ from harness.lab import qemu
 from harness.lab.channel import Channel
 from harness.lab.console import Console
 from harness.lab.image.disk import Disk
+from harness.lab.starved import Watch
 from harness.protocol.names import signal_name
 
 
@@ -55,6 +56,7 @@ class Machine:
                 start_new_session=True,
             )
         self.channel = Channel(ours)
+        self.channel.watch(Watch(self._process.pid))
         for console in (self._console, self._errors):
             self.channel.also(console.socket, self._reader(console))
 

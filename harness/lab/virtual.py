@@ -9,7 +9,7 @@ from typing import Self
 
 from harness.errors import GuestLost
 from harness.lab.ahead import BegunGuest, settling
-from harness.lab.channel import Deadline, Received
+from harness.lab.channel import Received
 from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
 from harness.lab.machine import Machine
 from harness.lab.saved import SavedGuest
@@ -52,7 +52,7 @@ class VirtualLab:
         assert self._waiting is not None
         channel = self._waiting.channel
         seen: list[Received] = []
-        for message in channel.messages(Deadline(SETTLE_DEADLINE_S)):
+        for message in channel.messages(channel.deadline(SETTLE_DEADLINE_S)):
             seen.append(message)
             if isinstance(message, Collected):
                 channel.unread(seen)

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.course import files
 from harness.course.catalog import Lesson
 from harness.errors import GuestLost, UsageError
-from harness.lab.channel import Deadline, File
+from harness.lab.channel import File
 from harness.lab.guest import Guest
 from harness.learner import progress
 from harness.protocol.messages import Fetch, Fetched
@@ -47,7 +47,7 @@ def fetch(guest: Guest, folder: Path) -> list[Path]:
     guest.channel.start_counting()
     guest.channel.request(Fetch(path=GUEST_FOLDER, size_max=SIZE_MAX, files_max=FILES_MAX))
     found: dict[str, bytes] = {}
-    for message in guest.channel.messages(Deadline(DEADLINE_S)):
+    for message in guest.channel.messages(guest.channel.deadline(DEADLINE_S)):
         if isinstance(message, Fetched):
             return [_written(folder, name, content) for name, content in found.items()]
         if isinstance(message, File):

@@ -13,7 +13,7 @@ from harness.course import files
 from harness.errors import GuestLost, HarnessFault, UsageError
 from harness.explain.evidence import Evidence, of_gathered, of_log
 from harness.explain.explanation import Explanation
-from harness.lab.channel import Deadline, Output
+from harness.lab.channel import Output
 from harness.lab.guest import Guest, Lab
 from harness.protocol.facts import Gathered
 from harness.protocol.frames import WireError
@@ -158,7 +158,7 @@ def _run(guest: Guest, programs: Sequence[Path], seconds: float, arguments: Sequ
     folders = tuple(sorted({str(path.parent) for path in programs}))
     guest.start(Spawn(argv=(*argv, *map(str, programs)), cwd=str(programs[0].parent), folders=folders))
     buffer, complaint, count = bytearray(), b"", 0
-    deadline = Deadline(FILE_DEADLINE_S + seconds)
+    deadline = guest.channel.deadline(FILE_DEADLINE_S + seconds)
     for message in guest.channel.messages(deadline):
         if isinstance(message, Exited):
             raise GuestLost("the process that watches it exited", console=visible(complaint.decode(errors="replace")))

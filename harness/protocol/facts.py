@@ -294,6 +294,8 @@ class Facts:
     exception: str = ""
     """Name of the exception's class."""
     message: str = ""
+    lab: str = ""
+    """What the lab could not do; the test then says nothing about the code."""
     frames: tuple[Frame, ...] = ()
     symbols: Symbols | None = None
     gathered: Gathered | None = None

@@ -30,6 +30,14 @@ class Settle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Starved:
+    """The guest had no CPU for a while; its deadlines do not count that time."""
+
+    seconds: float
+    """Since the last such message."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spawn:
     """Start a command as the run's one child."""
 
@@ -232,13 +240,13 @@ class Warned:
     nodeid: str
 
 
-Request = Warm | Settle | Spawn | Run | Signal | Resize | End | Fetch
+Request = Warm | Settle | Starved | Spawn | Run | Signal | Resize | End | Fetch
 Answer = Ready | Warmed | Settled | Exited | Ended | Fetched | InternalError
 Event = (
     Collecting | Collected | Uncollectable | Started | Reported | Finished | Interrupted | Warned | InternalError
 )  # fmt: skip
 
-REQUESTS = (Warm, Settle, Spawn, Run, Signal, Resize, End, Fetch)
+REQUESTS = (Warm, Settle, Starved, Spawn, Run, Signal, Resize, End, Fetch)
 ANSWERS = (Ready, Warmed, Settled, Exited, Ended, Fetched, InternalError)
 EVENTS = (Collecting, Collected, Uncollectable, Started, Reported, Finished, Interrupted, Warned, InternalError)
 

@@ -35,7 +35,7 @@ def of(item: pytest.Item, said: Reported, request: Request, captured: Captured) 
     found = verdict.of(said, request, captured.get("stderr", ""))
     longrepr: object = None
     if said.outcome == "failed":
-        longrepr = str(found) if found.kind == "todo" else Failure(said.text, _crash(said))
+        longrepr = str(found) if found.kind in ("todo", "lab") else Failure(said.text, _crash(said))
     elif said.outcome == "skipped":
         longrepr = (str(item.path), (item.location[1] or 0) + 1, said.text)
     report = _report(item, said.outcome, longrepr, found.kind, said.when, said.duration)

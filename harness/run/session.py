@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from harness.course.specification import CASES_MAX
 from harness.errors import GuestLost
-from harness.lab.channel import Deadline, Output, Received
+from harness.lab.channel import Output, Received
 from harness.lab.guest import Deadlines, Guest, Lab
 from harness.protocol import open_step as opened
 from harness.protocol.messages import (
@@ -116,7 +116,7 @@ def _skipped(request: Request, why: str) -> Iterator[Event]:
 def _run_in(guest: Guest, deadlines: Deadlines, progress: Progress) -> Iterator[Event]:
     guest.put(progress.request.files)
     guest.start(progress.request.message(deadlines))
-    silence, whole = Deadline(deadlines.silence_s), Deadline(deadlines.run_s(CASES_MAX))
+    silence, whole = (guest.channel.deadline(one) for one in (deadlines.silence_s, deadlines.run_s(CASES_MAX)))
     stopped = ""
     while True:
         for message in guest.channel.messages(silence):

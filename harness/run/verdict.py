@@ -56,6 +56,8 @@ def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
         return Verdict("done")
     if report.outcome == "skipped":
         return Verdict("blocked" if report.text.startswith("Skipped: blocked by step") else "skipped", text=report.text)
+    if facts.lab:
+        return Verdict("lab", text=facts.lab)
     if (reached := _todo_reached(facts, request)) is not None:
         return reached
     if facts.exception == "Exception":  # the class of what BCC raises

@@ -1,6 +1,7 @@
-// busy THREADS CALLS [FIRST]: prints the number of getppid, waits for a byte on standard input, then calls getppid from
-// THREADS threads, thread i on CPU i: CALLS times each, or (CALLS = 0) until standard input is closed. Prints the sum.
-// With FIRST, prints that number instead, and each call has the next number, made by all threads at the same moment.
+// busy THREADS CALLS [FIRST STEP]: prints the number of getppid, waits for a byte on standard input, then calls getppid
+// from THREADS threads, thread i on CPU i: CALLS times each, or (CALLS = 0) until standard input is closed. Prints the sum.
+// With FIRST, prints that number instead, and calls it; with a STEP that is not 0 each call's number is higher by STEP than
+// that of the one before, and all threads make it at the same moment.
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -13,7 +14,7 @@
 
 #define THREADS_MAX 64
 
-static long calls, threads, first;
+static long calls, threads, first, step;
 static atomic_bool stop;
 static atomic_long arrived;
 static pthread_barrier_t start;
@@ -38,9 +39,9 @@ static void *work(void *cpu)
         exit(2);
     pthread_barrier_wait(&start);
     while (calls ? done < calls : !atomic_load(&stop)) {
-        if (first)
+        if (step)
             meet(done);
-        syscall(first ? first + done : SYS_getppid);
+        syscall(first ? first + done * step : SYS_getppid);
         done++;
     }
     return (void *)done;
@@ -53,10 +54,13 @@ int main(int argc, char **argv)
     void *done;
     char byte;
 
-    if (argc < 3 || argc > 4 || (threads = atol(argv[1])) < 1 || threads > THREADS_MAX)
+    if ((argc != 3 && argc != 5) || (threads = atol(argv[1])) < 1 || threads > THREADS_MAX)
         return 2;
     calls = atol(argv[2]);
-    first = argc == 4 ? atol(argv[3]) : 0;
+    if (argc == 5) {
+        first = atol(argv[3]);
+        step = atol(argv[4]);
+    }
     pthread_barrier_init(&start, NULL, threads);
     printf("%ld\n", first ? first : (long)SYS_getppid);
     fflush(stdout);

@@ -20,6 +20,7 @@ from typing import ParamSpec
 
 from harness.guest.agent import clock, warmup
 from harness.guest.agent.child import Child, out_of_memory, spawn
+from harness.guest.testing import deadline
 from harness.protocol import codec
 from harness.protocol.frames import FILE_MAX, Decoder, Frame, Kind, WireError, decode_file, encode, encode_file
 from harness.protocol.messages import (
@@ -38,6 +39,7 @@ from harness.protocol.messages import (
     Settled,
     Signal,
     Spawn,
+    Starved,
     Warm,
     read_request,
 )  # fmt: skip
@@ -123,6 +125,8 @@ class Agent:
                 clock.set_clock(time_ns)
                 clock.feed_entropy(bytes.fromhex(entropy))
                 self.answer(Settled())
+            case Starved(seconds=seconds):
+                deadline.note_starved(seconds)
             case Spawn() | Run():
                 self._end_child()
                 self._child = spawn(request, self.send)

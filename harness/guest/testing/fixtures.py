@@ -15,12 +15,16 @@ from typing import Any, TypeVar
 import pytest
 
 from harness.guest.observing import kernel as kernel_questions
+from harness.guest.testing.deadline import Deadline
 from harness.guest.testing.given import HELD, RUN
+from harness.guest.testing.guard import Unprovoked
 from harness.guest.testing.trace import Trace
 from harness.guest.testing.workload import Workload
 from harness.protocol.names import LOADER
 
 T = TypeVar("T")
+PROVOKED = 7
+"""Times that a race must take place: what loses in half of them survives once in 128 runs."""
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +80,40 @@ def eventually(request: pytest.FixtureRequest) -> Callable[[Callable[[], T], str
 
     def wait(condition: Callable[[], T], what: str) -> T:
         __tracebackhide__ = True
-        end = time.monotonic() + deadline_s
+        deadline = Deadline(deadline_s)
         while not (value := condition()):
-            if time.monotonic() > end:
+            if not deadline.left():
                 pytest.fail(f"waited {deadline_s:.0f} s for {what}")
             time.sleep(0.01)
         request.config.stash[HELD].add(sys._getframe(1).f_lineno)  # it failed the test otherwise
         return value
 
     return wait
+
+
+@pytest.fixture
+def provoke(request: pytest.FixtureRequest) -> Callable[[Callable[[], bool], str], None]:
+    """`provoke(attempt, what)`: `attempt` again and again, until it was true PROVOKED times.
+
+    For a race, which the code under test may win by luck. `attempt` lets the same workload go through a control that is
+    known to fail where the race takes place, and says whether it did. Where it hardly does, the lab has failed.
+    """
+    deadline_s = request.config.stash[RUN].test_s / 2
+
+    def repeat(attempt: Callable[[], bool], what: str) -> None:
+        deadline = Deadline(deadline_s)
+        happened = 0
+        while happened < PROVOKED:
+            if not deadline.left():
+                times = "not once" if not happened else "once" if happened == 1 else f"{happened} times"
+                raise Unprovoked(
+                    f"{what} happened {times} in {deadline_s:.0f} s, and the test needs {PROVOKED}: the lab's CPUs "
+                    "hardly ever run at the same time. This says nothing about your code: end other work on this "
+                    "machine, then check again"
+                )
+            happened += bool(attempt())
+
+    return repeat
 
 
 @pytest.fixture

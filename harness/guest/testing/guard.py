@@ -1,4 +1,4 @@
-"""Keeps a fault of the harness's own hooks apart from the test in whose setup or teardown it happens."""
+"""Keeps apart from what a test says of the code: a fault of the harness's own hooks, and what the lab could not do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pytest
 
 class Fault(Exception):
     """A hook of the harness broke; its cause says how."""
+
+
+class Unprovoked(Exception):
+    """The lab did not bring about what the test is to see: the test says nothing about the code."""
 
 
 @contextlib.contextmanager

@@ -11,10 +11,11 @@ from _pytest._code.code import Traceback
 from _pytest._io.saferepr import saferepr_unlimited
 
 from harness.guest.observing.capture import Capture
+from harness.guest.testing import timer
 from harness.guest.testing.asserted import OPTION, Asserted
-from harness.guest.testing.fixtures import eventually, kernel, loader, native, rng, trace, workload  # noqa: F401 - fixtures for the tests
+from harness.guest.testing.fixtures import eventually, kernel, loader, native, provoke, rng, trace, workload  # noqa: F401 - fixtures for the tests
 from harness.guest.testing.given import FACTS, HELD, RUN
-from harness.guest.testing.guard import Fault
+from harness.guest.testing.guard import Fault, Unprovoked
 from harness.guest.testing.kept import kept, locals_of
 from harness.guest.testing.leftovers import Leftovers
 from harness.guest.testing.no_events import NoEvents
@@ -48,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "step(n): the step of the lesson that this test proves")
     config.pluginmanager.register(Leftovers(), "workbook-leftovers")
     config.pluginmanager.register(NoEvents(), "workbook-no-events")
+    config.pluginmanager.register(timer, "workbook-timer")
     config.stash[HELD] = set()
     if config.getini(OPTION):
         config.pluginmanager.register(Asserted(), "workbook-asserted")
@@ -101,7 +103,9 @@ def _of_exception(excinfo: pytest.ExceptionInfo[BaseException] | None) -> Facts:
     error = excinfo.value
     if isinstance(error, SyntaxError) and isinstance(error.filename, str) and isinstance(error.lineno, int):
         frames.append(Frame(path=error.filename, line=error.lineno))
-    return Facts(exception=excinfo.typename, message=_message(error)[:MESSAGE_MAX], frames=tuple(frames))
+    message = _message(error)[:MESSAGE_MAX]
+    lab = message if isinstance(error, Unprovoked) else ""
+    return Facts(exception=excinfo.typename, message=message, lab=lab, frames=tuple(frames))
 
 
 def _frames(traceback: Traceback) -> list[Frame]:

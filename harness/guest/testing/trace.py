@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import select
-import time
 from types import TracebackType
 from typing import Self
 
 import pytest
+
+from harness.guest.testing.deadline import Deadline
 
 TRACING = "/sys/kernel/tracing"
 
@@ -49,7 +50,7 @@ class Trace:
         __tracebackhide__ = True
         marker = self.mark()
         found: list[bytes] = []
-        end = time.monotonic() + self._deadline_s
+        deadline = Deadline(self._deadline_s)
         while True:
             *complete, self._buffer = self._buffer.split(b"\n")
             for number, line in enumerate(complete):
@@ -58,7 +59,10 @@ class Trace:
                     self.seen += len(found)
                     return found
                 found.append(line)
-            ready, _, _ = select.select([self._pipe], [], [], max(0.0, end - time.monotonic()))
+            left = deadline.left()
+            ready, _, _ = select.select([self._pipe], [], [], left)
+            if not ready and left > 0:
+                continue
             if not ready:
                 pytest.fail(f"trace_pipe did not deliver within {self._deadline_s:.0f} s; is another reader open?")
             self._buffer += os.read(self._pipe, 1 << 16)

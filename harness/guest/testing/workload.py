@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from harness.guest.testing.deadline import Deadline
+
 
 class Workload:
     """A forked child that waits for `run()`.
@@ -62,8 +64,12 @@ class Workload:
         """What `function` returned, once the child has exited; the test fails at the deadline."""
         __tracebackhide__ = True
         data = b""
+        deadline = Deadline(self._deadline_s)
         while True:
-            ready, _, _ = select.select([self._result], [], [], self._deadline_s)
+            left = deadline.left()
+            ready, _, _ = select.select([self._result], [], [], left)
+            if not ready and left > 0:
+                continue
             if not ready:
                 pytest.fail(f"the workload did not exit within {self._deadline_s:.0f} s")
             piece = os.read(self._result, 1 << 16)
