@@ -231,7 +231,7 @@ def verify(
     if tree == "lessons":
         view.remember()
     if as_json:
-        steps = [{"number": r.step.number, "title": r.step.title, **asdict(r.verdict)} for r in view.steps]
+        steps = [{"number": r.step.number, "title": r.step.title, **r.verdict.data()} for r in view.steps]
         show_json({"lesson": chosen.name, "tree": tree, "seed": used, "exit": view.exit_code, "steps": steps})
     else:
         verifying.show(view, out(), tree)
