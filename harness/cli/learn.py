@@ -175,8 +175,8 @@ def watch(
 ) -> None:
     """Check on every save; move on when a lesson is done.
 
-    Keys: h hint, Enter check again, a all lessons (a line for each), d diff, q quit. Without a terminal they are read
-    from standard input; Ctrl-C ends it anywhere.
+    Keys: h hint, Enter check again, a all lessons (a line for each), j judge, c compare, r run, s stop, n next lesson,
+    d diff, R reset, U undo, q quit. Without a terminal they are read from standard input; Ctrl-C ends it anywhere.
     """
     from harness.learner import watch as watching
 
@@ -280,8 +280,7 @@ def run(
     Ctrl-C is passed on. No other program runs in the guest, so without arguments the loader watches the lesson's own
     example.
     """
-    from harness.guest.agent import starter
-    from harness.learner import artefacts, relay
+    from harness.learner import artefacts, live, relay
     from harness.run import payload
 
     chosen = pick(lesson)
@@ -290,7 +289,7 @@ def run(
     given = arguments or list(chosen.demo)
     if given and not arguments:
         note(f"workbook run {chosen.number} -- {shlex.join(given)}", style="dim")
-    argv = starter.argv(str(folder / "loader.py"), *given)
+    argv = live.command(chosen, tree, given)
     artefacts.check_target(where, chosen.root)
     files = payload.of_folder(folder)
     raise typer.Exit(relay.run(opened("vm"), argv, cwd=folder, files=files, bring=where))
