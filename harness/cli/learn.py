@@ -190,8 +190,8 @@ def watch(
 ) -> None:
     """Check on every save; move on when a lesson is done.
 
-    Keys: h hint, Enter check again, a all lessons (a line for each), d diff, q quit. Without a terminal they are read
-    from standard input; Ctrl-C ends it anywhere.
+    Keys: h hint, Enter check again, a all lessons (a line for each), j judge, c compare, r run, s stop, n next lesson,
+    d diff, R reset, U undo, q quit. Without a terminal they are read from standard input; Ctrl-C ends it anywhere.
     """
     from harness.learner import watch as watching
 
@@ -248,7 +248,7 @@ def verify(
     if tree == "lessons":
         view.remember()
     if as_json:
-        steps = [{"number": r.step.number, "title": r.step.title, **asdict(r.verdict)} for r in view.steps]
+        steps = [{"number": r.step.number, "title": r.step.title, **r.verdict.data()} for r in view.steps]
         show_json(
             {"lesson": chosen.name, "tree": tree, "seed": used, "on": view.on, "exit": view.exit_code, "steps": steps}
         )
@@ -301,8 +301,7 @@ def run(
     Ctrl-C is passed on. No other program runs in the guest, so without arguments the loader watches the lesson's own
     example.
     """
-    from harness.guest.agent import starter
-    from harness.learner import artefacts, relay
+    from harness.learner import artefacts, live, relay
     from harness.run import needs, payload
 
     chosen = pick(lesson)
@@ -311,7 +310,7 @@ def run(
     given = arguments or list(chosen.demo)
     if given and not arguments:
         note(f"workbook run {chosen.number} -- {shlex.join(given)}", style="dim")
-    argv = starter.argv(str(folder / "loader.py"), *given)
+    argv = live.command(chosen, tree, given)
     artefacts.check_target(where, chosen.root)
     files = payload.of_folder(folder)
     lab = opened("vm")

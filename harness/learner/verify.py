@@ -183,7 +183,7 @@ def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
     if len(rows) <= LOG_ROWS:
         console.print(Text("\n".join(["the log:", *rows]), style="dim"))
     else:
-        shown = show.excerpt(verdict.log, verdict.message, LOG_ROWS)
+        shown = show.excerpt(verdict.log, verdict.why.message if verdict.why else "", LOG_ROWS)
         console.print(Text("\n".join([f"{len(shown)} lines of the log:", *shown]), style="dim"))
         path = logs.keep(lesson.root, lesson.name, verdict.log)
         console.print(Text(f"all {len(rows)} lines: {path.relative_to(lesson.root)}", style="dim"))

@@ -14,7 +14,7 @@ from harness.course.catalog import Lesson, Step
 from harness.lab.channel import Output
 from harness.lab.guest import Lab
 from harness.protocol.facts import Measured
-from harness.protocol.messages import Collected, Finished, Reported, Started, Uncollectable, Warned
+from harness.protocol.messages import Collected, Compiling, Finished, Reported, Started, Uncollectable, Warned
 from harness.protocol.names import function_of
 from harness.protocol.visible import visible
 from harness.run import session, verdict
@@ -138,11 +138,14 @@ def _sort(
         match event:
             case Collected(tests=tests):
                 _expand(results, tests)
+                progress(f"restored, {len(results.tests)} test{'s' * (len(results.tests) != 1)}")
             case Started(nodeid=nodeid):
                 begin = begin or time.monotonic()
                 started += 1
                 progress(f"test {started} of {len(results.tests)}: {nodeid.split('::', 1)[-1]}")
                 heard = _Heard(nodeid)
+            case Compiling():
+                progress(f"test {started} of {len(results.tests)}: compiling")
             case Output(stream, data):
                 heard.output[stream] += data[: max(0, OUTPUT_KEPT - len(heard.output[stream]))]
             case Reported():

@@ -23,9 +23,12 @@ TEXT_KEPT = 60_000
 class Capture:
     """Stands beside BPF() and load_func() in the process that runs the tests."""
 
-    def __init__(self, deadline_s: float) -> None:
-        """`deadline_s`: seconds that a closer look at one failure may take; what was printed is there anyway."""
-        self._deadline_s = deadline_s
+    def __init__(self, deadline_s: float, compiling: Callable[[], None]) -> None:
+        """`deadline_s`: seconds that a closer look at one failure may take; what was printed is there anyway.
+
+        `compiling` is called before each program is compiled.
+        """
+        self._deadline_s, self._compiling = deadline_s, compiling
         self._path, self._cflags = "", ()  # type: tuple[str, tuple[str, ...]]
         self._types: dict[str, int] = {}
         self._seen: dict[object, Gathered] = {}
@@ -61,6 +64,7 @@ class Capture:
             self._path = os.path.abspath(os.fsdecode(src_file)) if src_file else ""
             self._cflags = tuple(str(flag) for flag in named.get("cflags", ()))
             self._types = {}
+            self._compiling()
             init(bpf, src_file, *args, **named)
 
         return begin

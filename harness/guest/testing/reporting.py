@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import traceback
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from harness.guest.testing.given import FACTS
+from harness.guest.testing.given import FACTS, REPORT
 from harness.protocol import codec
 from harness.protocol.facts import Facts
 from harness.protocol.frames import TAKEN, Kind, encode
@@ -57,9 +58,15 @@ class Reporter:
             view = view[os.write(self._fd, view) :]
         os.read(self._fd, len(TAKEN))
 
+    def mention(self, event: Event) -> None:
+        """An event that a process or a thread of the tested code may cause: there it is left out."""
+        if os.getpid() == self._pid and threading.current_thread() is threading.main_thread():
+            self.send(event)
+
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Keep a terminal reporter, which other plug-ins ask for, but point it nowhere."""
+        config.stash[REPORT] = self.mention
         spoken = config.pluginmanager.unregister(name="terminalreporter")
         assert spoken is not None
         silent = TerminalReporter(config, open(os.devnull, "w"))  # noqa: SIM115 - lives as long as the run
