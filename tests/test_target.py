@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from test_cache import build
 from test_commands import WORKBOOK
 
 from harness import cli
@@ -77,8 +76,8 @@ def test_kvm_is_not_tried_for_a_foreign_architecture(tmp_path, monkeypatch):
     monkeypatch.setattr(saved.accelerator, "choose", lambda *_: pytest.fail("KVM is tried"))
     built = []
     monkeypatch.setattr(saved, "_build", lambda target, image, choice, work, say: built.append(choice))
-    build(disk.of(Target(kernels.DEFAULT, AARCH64)).directory)
-    (disk.of(Target(kernels.DEFAULT, AARCH64)).image).touch()
+    (tmp_path / "disk.ext4").touch()
+    monkeypatch.setattr(saved.disk, "ensure", lambda target, say: disk.Disk(tmp_path, target.arch))
     with cache.locked("build"):
         saved._ensure_locked(Target(kernels.DEFAULT, AARCH64), print)
     assert [(one.name, one.reason) for one in built] == [("tcg", "aarch64 is emulated on x86_64")]
