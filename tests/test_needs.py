@@ -13,7 +13,7 @@ from harness.guest.observing import features
 from harness.lab import saved
 from harness.lab.image import kernels
 from harness.lab.image.architecture import X86_64
-from harness.lab.image.target import Target
+from harness.lab.image.target import Target, chosen
 from harness.learner import progress, verify
 from harness.protocol import names
 from harness.protocol.messages import Ready, Warmed
@@ -171,3 +171,14 @@ def test_a_guest_that_is_no_lab_is_refused_in_a_sentence(tmp_path, monkeypatch, 
     choice = saved.Choice("tcg", "", "")
     with pytest.raises(LabError, match=re.escape(why)):
         saved._build(target, saved.disk.of(target), choice, tmp_path, print)
+
+
+@pytest.mark.guest
+def test_the_guest_is_what_was_asked_for_and_says_what_it_lacks():
+    """Of the features, old kernels and arm64 lack some; what the lessons of the course need is everywhere."""
+    target = chosen()
+    facts = saved.ensure(target, print).facts
+    assert (facts.kernel.startswith(target.kernel.release), facts.arch) == (True, target.arch.name)
+    assert facts.lacking.keys() <= {"fentry", "kprobe_multi"}
+    if target.kernel == kernels.DEFAULT and target.arch == X86_64:
+        assert facts.lacking == {}
