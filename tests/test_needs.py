@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from labs import FakeLab, small, whole
 
+from harness.cli import author
 from harness.course.catalog import Course
 from harness.errors import LabError
 from harness.guest.observing import features
@@ -126,6 +127,16 @@ def test_a_probe_that_breaks_counts_as_lacking(monkeypatch):
     monkeypatch.setattr(features, "GENERAL", ())
     monkeypatch.setattr(features, "NEEDS", {"breaks": breaks})
     assert features.found() == {"breaks": "OSError: no such thing"}
+
+
+def test_an_author_proves_nothing_of_a_lesson_that_cannot_run(lesson, tmp_path, capsys):
+    target = Target(kernels.DEFAULT, X86_64)
+    facts = saved.Facts("6.12.1", "x86_64", "tcg", "", "10.0", 1, 1, 1)
+    guest = saved.SavedGuest(target, tmp_path, saved.disk.of(target), facts)
+    assert author._able(guest, [lesson]) == [lesson]
+    guest = replace(guest, facts=replace(facts, lacking={"fentry": "no trampolines"}))
+    assert author._able(guest, [lesson]) == []
+    assert f"skip   90-small: {WHY}" in capsys.readouterr().err
 
 
 class Booted:
