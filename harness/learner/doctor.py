@@ -174,11 +174,10 @@ def _for_lessons(target: Target, lessons: Sequence[Lesson], found: Mapping[str, 
         lacking = [found.get(name, f"{name}: no such feature is known") for name in [*ALWAYS_NEEDED, *lesson.needs]]
         why = "; ".join(filter(None, lacking))
         text = ", ".join(lesson.needs) or "nothing special"
-        name = f"lesson {lesson.number}"
         if why and not target.is_default:
-            yield Finding(name, "note", f"skipped on {target}: {why}")
+            yield Finding(f"lesson {lesson.number}", "note", f"skipped on {target}: {why}")
         else:
-            yield _finding(name, not why, f"needs {text}: there", why, "make lab-clean lab")
+            yield _finding(f"lesson {lesson.number}", not why, f"needs {text}: there", why, "make lab-clean lab")
 
 
 def host_kernel() -> Finding:
