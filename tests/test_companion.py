@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ADVANCED
+from labs import FakeLab
 from rich.console import Console
 
 from harness.course import catalog, stubs
@@ -141,7 +142,7 @@ def test_a_done_learners_test_hides_no_refused_program(lesson, monkeypatch):
     progress.note_check(longer, "todo", 3, "2026-01-01T00:00:00")
     monkeypatch.setattr(outcome, "run", lambda *_: outcome.Results())
     monkeypatch.setattr(outcome, "by_step", lambda *_: seen(longer, BROKEN, PASSED, BROKEN, BROKEN))
-    view = verify.verify(None, longer, "lessons", lambda _: None, 23)
+    view = verify.verify(FakeLab(), longer, "lessons", lambda _: None, 23)
     assert [one.verdict.kind for one in view.steps] == ["blocked", "blocked", "blocked", "broken"]
     assert (view.open.step.number, view.open.verdict) == (4, BROKEN)
 
