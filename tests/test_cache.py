@@ -61,7 +61,7 @@ def test_an_interrupted_build_is_not_used_and_can_be_rebuilt(home, damage):
 def stored(home, monkeypatch):
     """A saved guest that was built whole, and is found."""
     monkeypatch.setattr(qemu, "find", lambda arch=None: qemu.Qemu("/usr/bin/qemu", "10.0.0"))
-    accelerator.remember(accelerator.Choice("tcg", "told", accelerator._given()))
+    accelerator.remember(accelerator.Choice("tcg", "told", accelerator.given()))
     image = disk.of(default())
     with cache.building(image.directory) as work:
         (work / "disk.ext4").write_bytes(bytes(5000))
@@ -143,24 +143,6 @@ def test_a_saved_guest_depends_on_disk_qemu_and_accelerator(home, monkeypatch):
     assert second != first
     os.utime(image.image, ns=(1, 1))
     assert saved.path_of(image, "tcg") != second
-
-
-def test_a_verdict_on_kvm_is_remembered_until_the_host_changes(home, monkeypatch):
-    home.mkdir(exist_ok=True)
-    booted = []
-
-    def decide(image, say):
-        booted.append(image)
-        return accelerator.Choice("tcg", "a kernel does not start", accelerator._given())
-
-    monkeypatch.setattr(accelerator, "_decide", decide)
-    said = []
-    assert accelerator.choose(None, said.append).name == "tcg"
-    assert accelerator.choose(None, said.append).name == "tcg"
-    assert (len(booted), said) == (1, ["tcg: a kernel does not start"])
-    monkeypatch.setattr(accelerator, "_given", lambda: "another kernel")
-    accelerator.choose(None, said.append)
-    assert len(booted) == 2
 
 
 def change_a_byte(path):
@@ -289,5 +271,5 @@ def test_a_seal_that_was_left_half_written_is_swept(home):
 
 
 def test_a_choice_of_an_unknown_accelerator_is_not_taken(stored):
-    accelerator.remember(accelerator.Choice("xen", "told", accelerator._given()))
+    accelerator.remember(accelerator.Choice("xen", "told", accelerator.given()))
     assert accelerator.remembered() is None

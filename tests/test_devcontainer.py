@@ -12,13 +12,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".devcontainer"
+DOCKERFILE = (FOLDER / "Dockerfile").read_text()
 PLAIN, WITH_KVM = FOLDER / "devcontainer.json", FOLDER / "kvm/devcontainer.json"
 KNOWN = {
     "name": str,
     "build": dict,
     "runArgs": list,
     "remoteUser": str,
-    "postCreateCommand": str,
+    "hostRequirements": dict,
+    "onCreateCommand": str,
+    "updateContentCommand": str,
+    "postStartCommand": str,
     "customizations": dict,
 }
 
@@ -50,7 +54,7 @@ def test_the_image_finds_its_files(path):
 
 
 def test_its_commands_are_targets_of_make(path):
-    make, *targets = read(path)["postCreateCommand"].split()
+    make, *targets = read(path)["updateContentCommand"].split()
     assert make == "make"
     assert targets
     makefile = (ROOT / "Makefile").read_text()
@@ -60,13 +64,39 @@ def test_its_commands_are_targets_of_make(path):
 def test_the_plain_container_needs_no_privilege():
     config = read(PLAIN)
     assert not {"runArgs", "privileged", "capAdd", "securityOpt", "mounts"} & set(config)
-    assert re.search(rf"^RUN useradd .*\b{config['remoteUser']}$", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
 
 
 def test_the_other_one_passes_the_device_and_no_more():
     plain, with_kvm = read(PLAIN), read(WITH_KVM)
     assert with_kvm["runArgs"] == ["--device=/dev/kvm"]
-    assert {key for key in with_kvm if with_kvm[key] != plain.get(key)} == {"name", "build", "runArgs", "remoteUser"}
+    differs = {key for key in with_kvm if with_kvm[key] != plain.get(key)}
+    assert differs == {"name", "build", "runArgs", "onCreateCommand", "postStartCommand"}
+
+
+def test_the_learner_is_an_ordinary_user(path):
+    """Made in the first stage; what the second may do as root is one command, which opens the device."""
+    config = read(path)
+    plain, kvm = DOCKERFILE.split(" AS kvm\n")
+    assert re.search(rf"^RUN useradd .*\b{config['remoteUser']}$", plain, re.MULTILINE)
+    assert [stage.rstrip().splitlines()[-1] for stage in (plain.split("\n\n#")[0], kvm)] == ["USER learner"] * 2
+    rules = re.findall(r"NOPASSWD: (.*?)'", DOCKERFILE)
+    assert rules == ["/usr/bin/chgrp learner /dev/kvm"]
+    for key in {"onCreateCommand", "postStartCommand"} & set(config):
+        assert config[key] == f"sudo -n {rules[0].removeprefix('/usr/bin/')} || true"
+
+
+def test_the_image_is_pinned():
+    first, second = re.findall(r"^FROM (\S+) AS (\w+)$", DOCKERFILE, re.MULTILINE)
+    assert re.fullmatch(r"debian:trixie-\d{8}-slim@sha256:[0-9a-f]{64}", first[0])
+    assert (first[1], second) == ("plain", ("plain", "kvm"))
+    assert [read(path)["build"]["target"] for path in (PLAIN, WITH_KVM)] == ["plain", "kvm"]
+
+
+def test_codespaces_opens_files_that_exist(path):
+    config = read(path)
+    assert all((ROOT / name).is_file() for name in config["customizations"]["codespaces"]["openFiles"])
+    assert set(config["hostRequirements"]) == {"cpus", "memory", "storage"}
+    assert all(re.fullmatch(r"\d+gb", config["hostRequirements"][key]) for key in ("memory", "storage"))
 
 
 def test_the_image_can_run_the_setup_script():

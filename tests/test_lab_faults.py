@@ -170,24 +170,6 @@ def test_a_saved_guest_of_another_qemu_is_not_taken(monkeypatch):
 
 
 @pytest.mark.guest
-def test_a_kernel_that_hangs_in_kvm_falls_back_to_tcg(monkeypatch):
-    image = saved.ensure(chosen(), print).disk
-    argv = qemu.argv
-
-    def never_runs(*arguments):
-        return [*argv(*arguments[:3], "tcg", *arguments[4:]), "-S"]
-
-    monkeypatch.setattr(qemu, "argv", never_runs)
-    monkeypatch.setattr(accelerator, "DEVICE", Path("/dev/null"))
-    monkeypatch.setattr(accelerator, "PROOF_DEADLINE_S", 2)
-    begin = time.monotonic()
-    choice = accelerator._decide(image, print)
-    assert choice.name == "tcg"
-    assert "did not say 'ready' within 2 s" in choice.reason
-    assert time.monotonic() - begin < 10
-
-
-@pytest.mark.guest
 def test_a_state_that_cannot_be_restored_names_the_cure(tmp_path):
     whole = saved.ensure(chosen(), print)
     damaged = tmp_path / "guest"

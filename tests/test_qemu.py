@@ -48,9 +48,9 @@ def test_each_architecture_has_its_own_console_and_machine():
     assert "console=ttyAMA0" in value(argv(arch=AARCH64), "-append").split()
     assert "console=ttyS0" in value(argv(), "-append").split()
     assert value(argv(arch=AARCH64), "-machine") == "virt,accel=tcg"
-    assert value(argv(arch=AARCH64), "-cpu") == "cortex-a72"
+    assert value(argv(arch=AARCH64), "-cpu") == "cortex-a72,pmu=off"
 
 
-@pytest.mark.parametrize(("accelerator", "model"), [("tcg", "Nehalem,-cx16"), ("kvm", "host")])
+@pytest.mark.parametrize(("accelerator", "model"), [("tcg", "Nehalem,-cx16"), ("kvm", "host,")])
 def test_a_cpu_model_fits_its_accelerator(accelerator, model):
-    assert value(argv(accelerator), "-cpu") == model
+    assert value(argv(accelerator), "-cpu").startswith(model)

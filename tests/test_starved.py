@@ -35,7 +35,7 @@ def test_two(loader):
 WAITS = """
 import time
 def act():
-    time.sleep(3)
+    time.sleep(6)
     return 23
 """
 

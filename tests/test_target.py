@@ -73,7 +73,7 @@ def test_kvm_is_not_tried_for_a_foreign_architecture(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(architecture.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(qemu, "find", lambda arch=None: qemu.Qemu("/usr/bin/qemu", "10.0.0"))
-    monkeypatch.setattr(saved.accelerator, "choose", lambda *_: pytest.fail("KVM is tried"))
+    monkeypatch.setattr(saved, "choose", lambda *_: pytest.fail("KVM is tried"))
     built = []
     monkeypatch.setattr(saved, "_build", lambda target, image, choice, work, say: built.append(choice))
     foreign = Target(kernels.DEFAULT, AARCH64)

@@ -45,22 +45,30 @@ def lab_build() -> None:
 
 
 @app.command("status", cls=InLab)
-def lab_status(as_json: Json = False) -> None:
+def lab_status(
+    as_json: Json = False,
+    with_packages: Annotated[bool, typer.Option("--packages", help="only the guest's packages and versions")] = False,
+) -> None:
     """Show what is built, and how.
 
     Exits 3 if nothing is built.
     """
     from harness.lab import saved
-    from harness.lab.image import cache, target
+    from harness.lab.image import cache, packages, target
 
     chosen = target.chosen()
     guest = saved.find(chosen)
+    if with_packages:
+        found = guest.disk.packages if guest else {}
+        show_json(found) if as_json else typer.echo(packages.text(found), nl=False)
+        raise typer.Exit(0 if guest is not None else 3)
     facts = {"lab": str(chosen), "built": guest is not None}
     facts |= {"cache": str(cache.root()), "cache_mib": cache.size_bytes(cache.root()) >> 20}
     if guest is not None:
         facts |= asdict(guest.facts)
         facts |= {"disk_mib": cache.size_bytes(guest.disk.directory) >> 20}
         facts |= {"state_mib": cache.size_bytes(guest.directory) >> 20}
+        facts |= {"packages": len(guest.disk.packages), "bcc": guest.disk.packages.get("python3-bpfcc", "unknown")}
     if as_json:
         show_json(facts)
     else:

@@ -201,10 +201,14 @@ def watch(
 
 
 @app.command("doctor", cls=InLab)
-def examine(as_json: Json = False) -> None:
+def examine(
+    as_json: Json = False,
+    kvm: Annotated[bool, typer.Option("--kvm", help="try KVM again, and show what it does")] = False,
+) -> None:
     """Check that this machine can run the lessons.
 
-    It looks here and in the lab, and names the command that fixes what is missing. Exits 3 if something is.
+    It looks here and in the lab, and names the command that fixes what is missing. Exits 3 if something is. With --kvm
+    a guest is saved, restored and used in KVM, and KVM is used from then on if all of that works.
     """
     from harness.learner import doctor
     from harness.screen import stages
@@ -213,7 +217,7 @@ def examine(as_json: Json = False) -> None:
     with suppress(UsageError):
         lessons = course().lessons
     with stages(err()) as say:
-        found = list(doctor.examine(lessons, say))
+        found = list(doctor.kvm(say) if kvm else doctor.examine(lessons, say))
     if as_json:
         show_json([asdict(finding) for finding in found])
     else:

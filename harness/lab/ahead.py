@@ -5,16 +5,15 @@ Collecting imports the test files and no code of the learner's, so the kernel is
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from harness.lab.channel import Channel
 from harness.lab.guest import Guest
+from harness.lab.now import settling
 from harness.protocol import codec
-from harness.protocol.messages import Exited, Go, Run, Settle, Signal, Spawn
+from harness.protocol.messages import Exited, Go, Run, Signal, Spawn
 from harness.protocol.names import LOADER
 
 GIVE_UP_S = 30
@@ -72,11 +71,6 @@ class BegunGuest(Guest):
         self._begun = None
         self.channel.request(Signal(number=KILL))
         self.channel.expect(Exited, GIVE_UP_S)
-
-
-def settling() -> Settle:
-    """The time of now, and randomness that no other guest has."""
-    return Settle(time_ns=time.time_ns(), entropy=os.urandom(32).hex())
 
 
 def _is_collected(path: Path, run: Run) -> bool:

@@ -16,7 +16,9 @@ from harness.lab import qemu
 from harness.lab.channel import Channel
 from harness.lab.console import Console
 from harness.lab.image.disk import Disk
+from harness.lab.now import Sleep, settling
 from harness.lab.starved import Watch
+from harness.protocol.messages import Starved
 from harness.protocol.names import signal_name
 
 
@@ -56,9 +58,21 @@ class Machine:
                 start_new_session=True,
             )
         self.channel = Channel(ours)
-        self.channel.watch(Watch(self._process.pid))
+        self._starved, self._slept = Watch(self._process.pid), Sleep()
+        self.channel.watch(self._beat)
         for console in (self._console, self._errors):
             self.channel.also(console.socket, self._reader(console))
+
+    def _beat(self) -> float:
+        """Seconds without a CPU since the last beat; a guest whose host has slept is told the time.
+
+        In KVM the guest's own clock runs on meanwhile (kvmclock counts boot time: arch/x86/kvm/x86.c, Linux 6.12).
+        """
+        if slept := self._slept():
+            with contextlib.suppress(GuestLost):  # what it said before it went is still to be read
+                self.channel.request(Starved(seconds=slept))
+                self.channel.request(settling())
+        return self._starved()
 
     def _reader(self, console: Console) -> Callable[[], None]:
         """Takes what a console says; at its end, which is QEMU's, it is asked no more."""

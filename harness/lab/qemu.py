@@ -62,12 +62,15 @@ class Wiring:
 
 
 def argv(qemu: Qemu, disk: Disk, initrd: Path, accelerator: str, wiring: Wiring) -> list[str]:
-    """QEMU's command line: no network card, no shared folder, no way to start another program."""
+    """QEMU's command line: no network card, no shared folder, no way to start another program.
+
+    And no PMU, on any accelerator: the same lesson meets the same machine, and no counter has to be saved.
+    """
     line = [
         qemu.path,
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
         "-machine", f"{disk.arch.machine},accel={accelerator}",
-        "-cpu", disk.arch.cpu_models[accelerator],
+        "-cpu", f"{disk.arch.cpu_models[accelerator]},pmu=off",
         "-smp", str(CPUS),
         "-m", str(MEMORY_MIB),
         "-kernel", str(disk.kernel), "-initrd", str(initrd),

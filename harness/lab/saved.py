@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import platform
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from pathlib import Path
 from qemu.qmp import QMPClient, QMPError
 
 from harness.errors import GuestLost, LabError
-from harness.lab import accelerator, qemu
+from harness.lab import accelerator, proof, qemu
 from harness.lab.accelerator import Choice
 from harness.lab.image import cache, disk, initramfs
 from harness.lab.image.architecture import own
@@ -26,9 +27,21 @@ from harness.protocol.messages import Ready, Warm, Warmed
 from harness.protocol.names import ALWAYS_NEEDED
 
 BOOT_DEADLINE_S = 300
-WARM_DEADLINE_S = 900
-"""An emulated arm64 compiles in 11 s where x86_64 takes 3, and five times as long on a busy host."""
-SAVE_DEADLINE_S = 120
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that the parts of a build may take."""
+
+    boot_s: float = BOOT_DEADLINE_S
+    warm_s: float = 900
+    """An emulated arm64 compiles in 11 s where x86_64 takes 3, and five times as long on a busy host."""
+    save_s: float = 120
+
+
+IN_KVM = Limits(boot_s=20, warm_s=60, save_s=60)
+"""There a guest boots in two seconds: ten times that is a hang."""
+PROVEN = "a guest was saved, restored and used in KVM here"
 
 
 @dataclass(frozen=True)
@@ -113,7 +126,7 @@ def ensure(target: Target, say: Callable[[str], None]) -> SavedGuest:
 def _ensure_locked(target: Target, say: Callable[[str], None]) -> None:
     qemu.find(target.arch)
     image = disk.ensure(target, say)
-    choice = accelerator.choose(image, say) if target.arch == own() else emulated(target)
+    choice = (accelerator.remembered() or choose(target, image, say)) if target.arch == own() else emulated(target)
     directory = path_of(image, choice.name)
     if not cache.intact(directory):
         with cache.building(directory) as work:
@@ -121,25 +134,71 @@ def _ensure_locked(target: Target, say: Callable[[str], None]) -> None:
     cache.sweep(keep={directory, image.directory})
 
 
-def _build(target: Target, image: Disk, choice: Choice, work: Path, say: Callable[[str], None]) -> None:
+def choose(
+    target: Target, image: Disk, say: Callable[[str], None], note: proof.Note = lambda part, seconds: None
+) -> Choice:
+    """KVM if a guest can be saved, restored and used in it; its saved guest is then there. The choice is remembered.
+
+    Call it under the build lock.
+    """
+    given = accelerator.given()
+    if (why := accelerator.hindrance()) is not None:
+        choice = Choice("tcg", why, given)
+    else:
+        try:
+            _build_in_kvm(target, image, say, note)
+            choice = Choice("kvm", PROVEN, given)
+        except LabError as failed:
+            choice = Choice("tcg", f"KVM does not do here what the lab needs ({failed})", given)
+    accelerator.remember(choice)
+    say(f"{choice.name}: {choice.reason}")
+    return choice
+
+
+def _build_in_kvm(target: Target, image: Disk, say: Callable[[str], None], note: proof.Note) -> None:
+    """Build the saved guest in KVM and use it; LabError says what KVM did not do."""
+    say("trying KVM: boot, save, restore, compile")
+    directory = path_of(image, "kvm")
+    try:
+        with cache.building(directory) as work:
+            _build(target, image, Choice("kvm", PROVEN, ""), work, say, IN_KVM, note)
+        proof.prove(lambda: Machine(image, directory / "initrd", "kvm", state=directory / "state"), note)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def _build(
+    target: Target,
+    image: Disk,
+    choice: Choice,
+    work: Path,
+    say: Callable[[str], None],
+    limits: Limits = Limits(),
+    note: proof.Note = lambda part, seconds: None,
+) -> None:
     initrd = work / "initrd"
     initrd.write_bytes(initramfs.archive(initramfs.files(image)))
     say(f"booting the guest ({choice.name})")
     begin = time.monotonic()
     with Machine(image, initrd, choice.name, monitor=True) as machine:
-        ready = machine.channel.expect(Ready, BOOT_DEADLINE_S)
+        ready = machine.channel.expect(Ready, limits.boot_s)
         boot_s = time.monotonic() - begin
+        note("boot", boot_s)
         if ready.machine != target.arch.name or not ready.kernel.startswith(target.kernel.release):
             raise LabError(f"the guest runs Linux {ready.kernel} on {ready.machine}, expected {target}")
         say("warming up (Python, BCC, pytest)")
         machine.channel.request(Warm())
-        warm = machine.channel.expect(Warmed, WARM_DEADLINE_S)
+        warm = machine.channel.expect(Warmed, limits.warm_s)
+        note("warm up", time.monotonic() - begin - boot_s)
         if why := "; ".join(dict.fromkeys(filter(None, map(warm.lacking.get, ALWAYS_NEEDED)))):
             raise LabError(f"Linux {ready.kernel} does not serve as a lab: {why}", remedy="make doctor")
         say("saving the guest")
         assert machine.monitor is not None
         try:
-            asyncio.run(_save(machine.monitor, work / "state"))
+            saving = time.monotonic()
+            asyncio.run(_save(machine.monitor, work / "state", limits.save_s))
+            note("save", time.monotonic() - saving)
         except (QMPError, EOFError, TimeoutError) as error:
             raise GuestLost(f"QEMU could not save the guest: {error!r}", remedy="make doctor") from error
     facts = Facts(
@@ -156,7 +215,7 @@ def _build(target: Target, image: Disk, choice: Choice, work: Path, say: Callabl
     (work / "facts.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
 
 
-async def _save(monitor: socket.socket, target: Path) -> None:
+async def _save(monitor: socket.socket, target: Path, seconds: float) -> None:
     """Write the idle guest to `target` (QMP: migrate; QEMU 8.2 and newer know file: targets).
 
     The guest is not stopped first: a guest saved while stopped would be restored stopped.
@@ -166,7 +225,7 @@ async def _save(monitor: socket.socket, target: Path) -> None:
     try:
         await client.execute("migrate-set-parameters", {"max-bandwidth": 0})
         await client.execute("migrate", {"uri": f"file:{target}"})
-        async with asyncio.timeout(SAVE_DEADLINE_S):
+        async with asyncio.timeout(seconds):
             while True:
                 state = await client.execute("query-migrate")
                 assert isinstance(state, dict)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Self
 
 from harness.errors import GuestLost
-from harness.lab.ahead import BegunGuest, settling
+from harness.lab.ahead import BegunGuest
 from harness.lab.channel import Received
 from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
 from harness.lab.machine import Machine
+from harness.lab.now import settling
 from harness.lab.saved import SavedGuest
 from harness.protocol.messages import Precompiled, Run, Settled
 

@@ -15,10 +15,12 @@ from typing import Literal
 from harness.course.catalog import Lesson
 from harness.errors import SetupError, WorkbookError
 from harness.lab import accelerator, host, qemu, saved
+from harness.lab.accelerator import Choice
 from harness.lab.choose import available_mib
-from harness.lab.image import cache, disk
+from harness.lab.image import cache, disk, packages
 from harness.lab.image import target as targets
 from harness.lab.image.architecture import own
+from harness.lab.image.disk import Disk
 from harness.lab.image.target import Target
 from harness.lab.virtual import VirtualLab
 from harness.protocol.frames import WireError
@@ -39,6 +41,10 @@ PROGRAMS = {
 CACHE_MIB = 3072
 """Room while the lab is being built; finished it takes about 1.1 GiB."""
 MEMORY_MIB = 1536
+CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""Files that Docker and Podman put into a container."""
+SHOWN = 3
+"""Packages that differ."""
 SETUP = "make setup"
 
 
@@ -58,6 +64,7 @@ def examine(lessons: Sequence[Lesson], say: Callable[[str], None]) -> Iterator[F
         why = f"{platform.system()} {platform.machine()}: the lab is built on Linux"
         yield Finding("system", "missing", why, "open the devcontainer (.devcontainer)")
         return
+    yield _load()
     target = targets.chosen()
     yield from here(target)
     yield from lab(target, lessons, say)
@@ -140,7 +147,7 @@ def lab(target: Target, lessons: Sequence[Lesson], say: Callable[[str], None]) -
         return
     choice = accelerator.remembered() if target.arch == own() else saved.emulated(target)
     if choice is not None:
-        yield Finding("accelerator", "ok", f"{choice.name}: {choice.reason}")
+        yield _accelerator(choice)
     if guest is None:
         remedy = f"workbook lab build{target.options}" if target.options else "make lab"
         yield Finding("lab", "note", f"{target}: not built yet; the first check of a lesson builds it", remedy)
@@ -165,7 +172,75 @@ def lab(target: Target, lessons: Sequence[Lesson], say: Callable[[str], None]) -
         yield Finding("lab", "missing", why, "make lab-clean lab")
         return
     yield Finding("lab", "ok", f"Linux {guest.facts.kernel}, {guest.facts.arch}, saved by QEMU {guest.facts.qemu}")
+    if target.is_default:
+        yield _packages(guest.disk)
     yield from _for_lessons(target, lessons, lacking)
+
+
+def _accelerator(choice: Choice) -> Finding:
+    text = f"{choice.name}: {choice.reason}"
+    if choice.name == "kvm":
+        return Finding("accelerator", "ok", text)
+    return Finding("accelerator", "note", f"{text}; the lessons run, some ten times slower", _kvm_remedy())
+
+
+def _kvm_remedy() -> str | None:
+    """How this machine could come to use KVM, as far as that can be known."""
+    if platform.machine() != own().name:
+        return None
+    if accelerator.DEVICE.exists():
+        if os.access(accelerator.DEVICE, os.R_OK | os.W_OK):
+            return "workbook doctor --kvm tries it again"
+        return "sudo usermod -aG kvm $USER, log in again, workbook doctor --kvm"
+    if "microsoft" in platform.release().lower():
+        return "in WSL 2: nestedVirtualization=true below [wsl2] in .wslconfig, wsl --shutdown, workbook doctor --kvm"
+    if any(mark.exists() for mark in CONTAINER):
+        return "open the devcontainer with /dev/kvm (.devcontainer/kvm), if this machine has one"
+    return "switch virtualization on in the firmware, or nested virtualization for a virtual machine"
+
+
+def kvm(say: Callable[[str], None]) -> Iterator[Finding]:
+    """Save, restore and use a guest in KVM: each part with its time, and the choice that follows; all of it can be
+    pasted into a report."""
+    target = targets.chosen()
+    cpu = dict(line.split(":", 1) for line in accelerator.host_cpu().splitlines() if ":" in line)
+    flags = (cpu.get("flags") or cpu.get("Features") or "").split()
+    model = cpu.get("model name") or cpu.get("CPU part") or platform.machine()
+    nested = ", a virtual machine itself" if "hypervisor" in flags else ""
+    yield Finding("machine", "ok", f"{platform.machine()}, {model}{nested}, Linux {platform.release()}")
+    try:
+        yield Finding("QEMU", "ok", qemu.find(target.arch).version)
+        why = accelerator.hindrance() if target.arch == own() else f"KVM runs no {target.arch.name} on this machine"
+        if why is not None:
+            yield Finding("KVM", "missing", why, _kvm_remedy())
+            return
+        parts: list[Finding] = []
+        with cache.locked("build"):
+            image = disk.ensure(target, say)
+            note = lambda part, seconds: parts.append(Finding(part, "ok", f"{seconds:.2f} s"))  # noqa: E731
+            choice = saved.choose(target, image, say, note)
+    except WorkbookError as error:
+        yield Finding("KVM", "missing", str(error), error.remedy)
+        return
+    yield from parts
+    yield _finding("KVM", choice.name == "kvm", choice.reason, choice.reason, "the lab uses TCG: nothing to do")
+
+
+def _load() -> Finding:
+    """More programs that compute than CPUs: a check waits for its turn."""
+    cpus, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    if load <= 2 * cpus:
+        return Finding("load", "ok", f"{load:.1f} on {cpus} CPUs")
+    return Finding("load", "note", f"{load:.1f} on {cpus} CPUs: checks take longer, and races hardly happen in the lab")
+
+
+def _packages(image: Disk) -> Finding:
+    """Whether the guest has the versions that the course was proven with."""
+    here, proven = image.packages, packages.read(packages.PROVEN)
+    if not (found := packages.differences(here, proven)):
+        return Finding("packages", "ok", f"{len(here)}, as the course was proven with")
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return Finding("packages", "note", "; ".join(found[:SHOWN]) + more, "workbook lab status --packages lists them all")
 
 
 def _for_lessons(target: Target, lessons: Sequence[Lesson], found: Mapping[str, str]) -> Iterator[Finding]:

@@ -10,6 +10,8 @@ import mmap
 import struct
 import time
 
+GRACE_S = 2
+"""The host tells once in a second; what it has to tell may be under way when a deadline passes."""
 _SECONDS = struct.Struct("d")
 _page = mmap.mmap(-1, mmap.PAGESIZE)
 
@@ -31,7 +33,14 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         """`seconds` from now."""
         self._end = time.monotonic() + seconds - starved_s()
+        self._over: float | None = None
 
     def left(self) -> float:
         """Seconds until then, 0 when it has passed; with each second without a CPU it comes a second later."""
-        return max(0.0, self._end + starved_s() - time.monotonic())
+        now = time.monotonic()
+        if (left := self._end + starved_s() - now) > 0:
+            self._over = None
+            return left
+        if self._over is None:
+            self._over = now + GRACE_S
+        return max(0.0, self._over - now)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import LabError, SetupError
-from harness.lab.image import cache, recipe
+from harness.lab.image import cache, packages, recipe
 from harness.lab.image.architecture import Architecture
 from harness.lab.image.recipe import Recipe, mke2fs_argv, mmdebstrap_argv
 from harness.lab.image.target import Target
@@ -39,6 +39,11 @@ class Disk:
     def identity(self) -> str:
         """Differs for each build of the same recipe: a saved guest has parts of its disk in memory."""
         return f"{self.directory.name} {self.image.stat().st_mtime_ns}"
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Package → version, of all that is in it."""
+        return packages.read(self.directory / packages.LIST)
 
     @property
     def kernel(self) -> Path:
@@ -76,6 +81,7 @@ def _build(made: Recipe, work: Path, say: Callable[[str], None]) -> None:
     temporary.mkdir()
     _run(mmdebstrap_argv(made, str(tree)), more={"TMPDIR": str(temporary)})
     shutil.rmtree(temporary)
+    _note_packages(tree / "var/cache/apt/archives", work / packages.LIST)
     release = _release(tree, made)
     kernels = [tree / f"boot/vmlinuz-{release}", tree / f"usr/lib/modules/{release}/vmlinuz"]  # the second since 7.3
     shutil.copy(next((one for one in kernels if one.exists()), kernels[0]), work / "vmlinuz")
@@ -90,6 +96,16 @@ def _build(made: Recipe, work: Path, say: Callable[[str], None]) -> None:
     say("making the disk image")
     _run(mke2fs_argv(made, str(tree), str(work / "disk.ext4")))
     shutil.rmtree(tree)
+
+
+def _note_packages(archives: Path, target: Path) -> None:
+    """Write down what was unpacked, and remove the packages' files."""
+    debs = list(archives.glob("*.deb"))
+    if not debs:
+        raise LabError("mmdebstrap left no list of what it unpacked", remedy="make doctor")
+    target.write_text(packages.text(packages.of_debs(deb.name for deb in debs)))
+    for deb in debs:
+        deb.unlink()
 
 
 def _release(tree: Path, made: Recipe) -> str:

@@ -98,6 +98,7 @@ def mmdebstrap_argv(recipe: Recipe, target: str) -> list[str]:
         "mmdebstrap",
         "--mode=chrootless",
         "--variant=extract",
+        "--skip=cleanup/apt/cache",  # the packages' files: their names say which versions they are
         f"--architectures={recipe.arch}",
         *(f"--dpkgopt=path-exclude={path}" for path in recipe.excludes),
         *([f"--setup-hook={second}"] if recipe.kernel_suite != recipe.suite else []),
