@@ -2,7 +2,7 @@
 
 `python tests/recorded.py KIND [FILE…]` runs files of a kind in one guest and writes tests/evidence/KIND: those named,
 else those of which nothing is kept. The kinds: `silent` and `explain`, the folders of that name; `solutions`; `tools`,
-Debian's BCC tools; `tried`, the changes that are advised of the programs in `explain`, each made in a copy.
+Debian's BCC tools; `tried`, the changes that are advised of `explain` and `silent`, each made in a copy.
 """
 
 import base64
@@ -100,9 +100,9 @@ def recall(path, kind):
 
 
 def tried(run):
-    """The programs of the corpus and their explanations after their changes were tried by `run`."""
-    paths = [path for path in files_of("explain") if kept(path, "explain").exists()]
-    found = [recall(path, "explain") for path in paths]
+    """The programs of the corpus and the silent scripts, explained, after their changes were tried by `run`."""
+    both = [(path, kind) for kind in ("explain", "silent") for path in files_of(kind) if kept(path, kind).exists()]
+    found, paths = [recall(*one) for one in both], [path for path, _ in both]
     say = lambda after, copies: explain(of_gathered(after, diagnosis.decoded(copies)))  # noqa: E731
     return dict(zip(paths, trying.tried(found, paths, diagnosis.around(paths), run, say), strict=True))
 

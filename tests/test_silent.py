@@ -431,3 +431,19 @@ def test_a_few_silent_scripts_are_explained_in_the_lab():
 @pytest.mark.timeout(2400)
 def test_each_silent_script_is_explained_in_the_lab():
     examine(SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("at_entry_exits", 'bpf.attach_kretprobe(event=bpf.get_syscall_fnname(b"getppid"), fn_name=b"called")'),
+        ("elsewhere_open", 'bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"openat"), fn_name=b"opened")'),
+        ("padding_opens", "struct place place = {};"),
+        ("pointer_key", "u64 one = 1, *seen = counts.lookup(who);"),
+        ("other_poll_raises", "bpf.perf_buffer_poll(50)"),
+    ],
+)
+def test_advice_about_a_silent_script_is_a_changed_line(name, row):
+    path = SILENT / f"{name}.py"
+    (change,) = recorded.recall(path, "silent").changes
+    assert row in change.rows(path.read_text())[0][1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from harness.explain import declared
@@ -59,6 +60,8 @@ LOST_SHARE = 0.01
 
 
 NO_TEXTS = Sources()
+NOWHERE = Place(Path(), 0)
+"""A line that is filled in where it is known."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Cause:
     advice: str
     """One sentence: what to try."""
     place: Place | None = None
+    swaps: tuple[tuple[Place, str, str], ...] = ()
+    """What the advice means: a line, a text in it, and what takes its place."""
 
     def __str__(self) -> str:
         return f"{self.text} {self.advice}"
@@ -165,7 +170,9 @@ def _at_entry(facts: Activity, sources: Sources) -> Cause | None:
                 )
                 other = places[0].kind.replace("probe", "retprobe")
                 advice = f'Attach it to the return: bpf.attach_{other}(…, fn_name=b"{program.name}").'
-                return Cause("at-entry", text, advice, sources.c(line))
+                at, old = _attach_place(facts, sources, program), f"attach_{places[0].kind}"
+                swaps = ((at, old, f"attach_{other}"),) if at and _attaches(facts, program, old) else ()
+                return Cause("at-entry", text, advice, sources.c(line), swaps)
     return None
 
 
@@ -217,14 +224,21 @@ def _padding(facts: Activity, sources: Sources) -> Cause | None:
                 f"The map {one.name} holds {one.entries} entries under {_number(one.distinct, 'key')}:"
                 " the others differ in padding alone, bytes between the fields that are never set."
             )
-            return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
+            return _unset_key(text, sources, one.name)
         if one.unset:
             text = (
                 f"In {one.unset} of the {_number(one.entries, 'key')} of {one.name} the padding between fields holds"
                 " what was on the stack: it is never set, and one key can be spread over several entries."
             )
-            return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
+            return _unset_key(text, sources, one.name)
     return None
+
+
+def _unset_key(text: str, sources: Sources, table: str) -> Cause:
+    """The cause at the key's declaration, whose first `;` means a variable that is not set."""
+    at = sources.c(sources.key_line(table))
+    bare = at and re.search(r"\w\s*;", sources.own.splitlines()[at.line - 1])
+    return Cause("padding", text, SET_ALL, at, ((at, ";", " = {};"),) if at and bare else ())
 
 
 def _lost(facts: Activity, sources: Sources) -> Cause | None:
@@ -272,7 +286,9 @@ def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
     for program, places in idle:
         found = _another_file(program, places) or _another_function(facts, program, places)
         if found is not None:
-            return replace(found, place=_attach_place(facts, sources, program))
+            place = _attach_place(facts, sources, program)
+            swaps = tuple((place, old, new) for _, old, new in found.swaps) if place else ()
+            return replace(found, place=place, swaps=swaps)
     for program, places in idle:
         if facts.script is not None and facts.script.ended and (late := _too_early(facts, program, places)) is not None:
             return replace(late, place=_attach_place(facts, sources, program))
@@ -307,9 +323,8 @@ def _another_function(facts: Activity, program: Program, places: list[Attachment
                 f"{program.name} is attached to {place.target}, which was not called once;"
                 f" {busy} was called {_times(calls[busy])}."
             )
-            return Cause(
-                "elsewhere", text, f'Attach it to {busy}: bpf.get_syscall_fnname(b"{busy}") names its function.'
-            )
+            advice = f'Attach it to {busy}: bpf.get_syscall_fnname(b"{busy}") names its function.'
+            return Cause("elsewhere", text, advice, swaps=((NOWHERE, WRAPPER.sub("", place.target), busy),))
     return None
 
 
@@ -379,7 +394,9 @@ def _not_polled(facts: Activity, sources: Sources, program: Program, one: Map) -
     opened = _call_place(facts, sources, f"open_{kind}_buffer", one.name)
     if not mine and others:
         text = f"{text}: {others[0].what} reads {other} buffers alone, and {one.name} is a {kind} buffer."
-        return Cause("other-poll", text, advice, sources.called(others[0].path, others[0].line) or opened)
+        at = sources.called(others[0].path, others[0].line)
+        swaps = ((at, others[0].what, others[0].what.replace(other, kind, 1)),) if at else ()
+        return Cause("other-poll", text, advice, at or opened, swaps)
     if mine and one.name in _called(facts, "wakeup_events"):
         advice = f"open_perf_buffer was given wakeup_events: call bpf.{kind}_buffer_consume() after the loop."
     elif mine:
@@ -414,7 +431,9 @@ def pointer_for_key(sources: Sources) -> Cause | None:
         return None
     line, call, name, table = found
     text = f"{call} is given &{name}, the address of a pointer: that becomes the key, not the {table.key}."
-    return Cause("other-key", text, f"Leave out the &: {call}({name}, …).", sources.c(line))
+    at = sources.c(line)
+    swaps = ((at, f"&{name}", name),) if at else ()
+    return Cause("other-key", text, f"Leave out the &: {call}({name}, …).", at, swaps)
 
 
 def _not_the_workload(facts: Activity, sources: Sources) -> Cause | None:
@@ -514,6 +533,11 @@ def _call_place(facts: Activity, sources: Sources, what: str, name: str | None =
         if one.what == what and name in (None, one.name):
             return sources.called(one.path, one.line)
     return None
+
+
+def _attaches(facts: Activity, program: Program, what: str) -> bool:
+    """Whether the script itself called that function for the program: BCC attaches others by their names."""
+    return any(one.what == what and one.name == program.name for one in _script(facts).calls)
 
 
 def _attach_place(facts: Activity, sources: Sources, program: Program) -> Place | None:

@@ -73,6 +73,16 @@ def renamed(own: str, path: Path, line: int, old: str, new: str) -> Change | Non
     return instead(own, path, line, re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, row))
 
 
+def swapped(own: str, path: Path, line: int, old: str, new: str) -> Change | None:
+    """`new` for the first `old` in `line`; in C for a name's address, in each line that hands it to a map's method."""
+    rows = own.splitlines()
+    if not 0 < line <= len(rows) or old not in rows[line - 1]:
+        return None
+    given = re.compile(rf"\.\s*\w+\s*\(\s*{re.escape(old)}\b") if old.startswith("&") else None
+    where = [n for n in declared.function_of(own, line) if given.search(rows[n - 1])] if given else [line]
+    return Change(path, tuple((n, (rows[n - 1].replace(old, new, 1),)) for n in where)) if where else None
+
+
 def included(own: str, path: Path, header: str) -> Change | None:
     """An #include of `header` after the others."""
     rows = own.splitlines()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.explain import causes, change, limits, near, places
+from harness.explain.causes import Cause
 from harness.explain.change import Change
 from harness.explain.ctext import Place
 from harness.explain.evidence import Evidence
@@ -123,8 +124,14 @@ def _of_silence(evidence: Evidence) -> Explanation:
     return Explanation(
         "silent", found.kind, place.path, place.line or None,
         source=rows[place.line - 1] if 0 < place.line <= len(rows) else "", cause=found.text, advice=found.advice,
-        page=f"docs/silent.md#{found.kind}", log=evidence.text,
+        page=f"docs/silent.md#{found.kind}", log=evidence.text, changes=_swapped(found, evidence),
     )  # fmt: skip
+
+
+def _swapped(cause: Cause, evidence: Evidence) -> tuple[Change, ...]:
+    """The change that the advice about a silent program means."""
+    made = (change.swapped(evidence.files.get(at.path, ""), at.path, at.line, old, new) for at, old, new in cause.swaps)
+    return tuple(filter(None, made))
 
 
 def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Finding, whole: str) -> Explanation:

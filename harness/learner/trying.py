@@ -117,7 +117,7 @@ def _told(
     shown = "\n".join(f"    {number} + {row.strip()}" for number, row in rows)
     if after is not None and _is_further(before, after, rows):
         return replace(before, tried=f"{_outcome(before, after, trial)}\n{shown}", helped=True)
-    again = "the lab was lost with it" if after is None else f"{_where(after)}{after.cause}"
+    again = "the lab was lost with it" if after is None else _what(after, trial)
     words = f"this change does not help: {again}\n{shown}"
     return replace(before, tried="\n".join(filter(None, [earlier, words])), helped=False, advice="")
 
@@ -127,12 +127,14 @@ def _outcome(before: Explanation, after: Explanation, trial: Trial) -> str:
     if after.kind == "ok":
         return f"with this change it {verb}, and nothing wrong is found"
     if after.kind == "silent":
-        return f"with this change it loads; then: {after.cause}"
-    return f"this change helps; the next fault is: {_where(after)}{after.cause}"
+        return f"with this change it loads; then: {_what(after, trial)}"
+    return f"this change helps; the next fault is: {_what(after, trial)}"
 
 
-def _where(found: Explanation) -> str:
-    return f"line {found.line}: " if found.line else ""
+def _what(found: Explanation, trial: Trial) -> str:
+    """What is said of a copy, with the folder of the program itself."""
+    line = f"line {found.line}: " if found.line else ""
+    return f"{line}{found.cause}".replace(f"{trial.program.parent}/", f"{trial.change.path.parent}/")
 
 
 def _is_further(before: Explanation, after: Explanation, rows: Sequence[tuple[int, str]]) -> bool:
