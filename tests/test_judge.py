@@ -5,13 +5,14 @@ import io
 import json
 
 import pytest
-from labs import FakeLab, passed, small
+from labs import AgentLab, FakeLab, passed, small
 from rich.console import Console
-from test_commands import workbook
+from test_commands import ROOT, workbook
 
 from harness.course import catalog
 from harness.course.mutants import Mutant
 from harness.learner import judge as judging
+from harness.learner import verify
 from harness.protocol.facts import Facts
 from harness.protocol.messages import Collected, Collecting, Exited, Uncollectable
 from harness.run import outcome
@@ -298,3 +299,66 @@ def test_json_names_no_wrong_answer_of_a_later_step(course):
     found = judging.Judgement(True, True, "", (), (far, Mutant("n", (), "farther", "test_late")))
     (step,) = judging.as_data(lesson, [lesson.steps[0]], [found], 2)
     assert (step["missed"], step["missed_later"]) == ({"m": "far"}, 1)
+
+
+TWO_STEPS = """\
+title = "Small"
+topic = "small"
+teaches = []
+needs = []
+[[step]]
+title = "act"
+[[step]]
+title = "your own test: the number"
+"""
+TWO_HINTS = '[[step]]\nhints = ["a", "b", "c"]\n' + HINTS
+SPECIFICATION = """\
+import pytest
+
+@pytest.mark.step(1)
+def test_act(loader):
+    assert loader.act() == 23
+"""
+
+
+@pytest.mark.parametrize(
+    ("mine", "kinds"),
+    [
+        (GOOD, ["done", "done"]),
+        ("def test_mine(loader):\n    assert loader.act() > 20\n", ["done", "red"]),
+        ("def test_mine(loader):\n    raise NotImplementedError('TODO 2: your own test')\n", ["done", "todo"]),
+        (None, ["done", "red"]),
+    ],
+    ids=["good", "weak", "stub", "gone"],
+)
+@pytest.mark.parametrize("tree", ["lessons", "solutions"])
+def test_a_check_judges_the_own_test_after_the_specification(course, mine, kinds, tree):
+    """The whole check of a lesson that has an own test, by the agent that a guest runs."""
+    lesson_of(course)
+    course.write("lesson.toml", TWO_STEPS)
+    course.write_hints(TWO_HINTS)
+    course.write("test_small.py", SPECIFICATION)
+    course.write("loader.py", LOADER)
+    if mine is not None:
+        course.write("test_mine.py", mine)
+        (course.root / "solutions/90-small/test_mine.py").write_text(mine)
+    view = verify.verify(AgentLab(), small(course), tree, lambda _: None, 23)
+    found = [result.verdict.kind for result in view.steps]
+    assert found == (kinds if tree == "lessons" else [kind.replace("todo", "red") for kind in kinds]), view.steps
+    assert view.exit_code == (0 if found == ["done", "done"] else 1)
+
+
+@pytest.mark.parametrize("lesson", list(catalog.Course.load(ROOT)), ids=lambda one: one.name)
+def test_a_check_of_each_lesson_has_its_own_test_at_hand(lesson):
+    for tree in ("lessons", "solutions"):
+        asked = verify.specification(lesson, tree, 23)
+        if any(step.mutant for step in lesson.steps):
+            assert asked.code / judging.LEARNERS_TEST in asked.files
+
+
+@pytest.mark.guest
+def test_the_reference_of_a_lesson_with_an_own_test_is_done():
+    seen = workbook("verify", "02", "--tree", "solutions", "--json", cwd=ROOT)
+    steps = json.loads(seen.stdout)["steps"]
+    assert [one["kind"] for one in steps] == ["done"] * len(steps) and len(steps) > 1, steps
+    assert seen.returncode == 0

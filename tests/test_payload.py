@@ -43,6 +43,14 @@ def test_sources_travel_and_nothing_else(course, lesson):
     assert names(lesson) == [f"{begin}/{one}" for one in ("helper.py", "loader.py", "my.h", "race.c", "test_small.py")]
 
 
+def test_the_learners_own_test_travels_with_the_specification(course, lesson):
+    """`verify` runs the specification first, and judges those bytes after it."""
+    course.write("test_mine.py", "def test_mine(): pass\n")
+    (course.root / "solutions/90-small/test_mine.py").write_text("def test_mine(): pass\n")
+    assert "lessons/90-small/test_mine.py" in names(lesson)
+    assert "solutions/90-small/test_mine.py" in names(lesson, "solutions")
+
+
 def test_the_references_files_travel_with_the_lessons_tests(lesson):
     assert names(lesson, "solutions") == [
         "lessons/90-small/loader.py", "lessons/90-small/test_small.py", "solutions/90-small/loader.py",

@@ -9,6 +9,7 @@ from harness.course import files
 from harness.course.catalog import Lesson
 from harness.course.files import FILE_MAX
 from harness.errors import UsageError
+from harness.protocol.names import LEARNERS_TEST
 
 TOTAL_MAX = 16 << 20
 """Bytes of all files together."""
@@ -51,7 +52,9 @@ def of_lesson(lesson: Lesson, folder: Path, tests: tuple[Path, ...]) -> dict[Pat
 
 
 def _is_test(path: Path, lesson: Lesson) -> bool:
-    return path.name.startswith("test_") or path.stem.endswith("_test") or path == lesson.tests
+    """A test that is not the learner's own: that one travels always, since a later run judges it."""
+    named = path.name.startswith("test_") or path.stem.endswith("_test") or path == lesson.tests
+    return named and path.name != LEARNERS_TEST
 
 
 def _ordinary(folder: Path) -> list[Path]:
