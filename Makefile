@@ -83,7 +83,7 @@ quick: environment ## run the project's own tests that need no guest
 	$(WORKBOOK) author check --files-only
 
 test: quick lab ## run all of the project's own tests
-	$(PYTEST) -q -m 'guest and not long' -n auto --maxprocesses=4 --timeout=400 --durations=10 tests
+	$(PYTEST) -q -m 'guest and not long' -n auto --maxprocesses=4 --dist worksteal --timeout=400 --durations=10 tests
 	$(WORKBOOK) author prove --changed
 
 matrix: environment ## run the references on each kernel and architecture (hours; a run that was killed goes on)

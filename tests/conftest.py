@@ -29,6 +29,8 @@ title = "act"
 [[step]]
 title = "act again"
 """
+ADVANCED = 'track = "advanced"\nafter = "90"\n'
+"""Begins the lesson.toml of an advanced lesson that comes after lesson 90."""
 HINTS = '[[step]]\nhints = ["a", "b", "c"]\n'
 """Of one step, in tests/hints."""
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import HINTS
+from conftest import ADVANCED, HINTS
 from test_commands import ROOT
 
 from harness.course import catalog, mutants, stubs
@@ -102,7 +102,10 @@ def test_an_odd_file_of_the_learner_is_named(folder, make):
         ("teaches = []", 'teaches = "BPF"', "'teaches' is not a list of strings"),
         ("needs = []", "needs = [[]]", "'needs' is not a list of strings"),
         ("needs = []", "needs = []\ndemo = [1]", "'demo' is not a list of strings"),
-        ("needs = []", "needs = []\nextra = 1", "unknown key 'extra' (known: demo"),
+        ("needs = []", 'needs = []\ntrack = "advnaced"', "'track' is 'advnaced', expected one of basics, advanced"),
+        ("needs = []", "needs = []\ntrack = 2", "'track' is not a string"),
+        ("needs = []", "needs = []\nafter = 8", "'after' is not a string"),
+        ("needs = []", "needs = []\nextra = 1", "unknown key 'extra' (known: after, demo"),
         ('title = "act"', 'title = "act"\nextra = 1', "step 1: unknown key 'extra' (known: title"),
         ("[[step]]", "[step]", "'step' is not a list of tables"),
         ("needs = []", "needs = []\nstep = [1]", "Cannot"),
@@ -207,6 +210,30 @@ def test_a_course_knows_neighbours(course):
     assert [course.before(lesson) for lesson in course] == [None, first, small]
     assert [course.after(lesson) for lesson in course] == [small, last, None]
     assert course.earlier(last) == (first, small)
+
+
+def test_a_lesson_is_of_the_basics_unless_it_says_so(course):
+    path = course.lessons[-1].folder() / "lesson.toml"
+    path.write_text(ADVANCED + path.read_text())
+    first, small, last = Course.load(course.root)
+    assert catalog.by_track([first, small, last]) == [("The basics", [first, small]), ("The advanced track", [last])]
+    assert catalog.by_track([first, small]) == [("The basics", [first, small])]
+
+
+def test_a_course_knows_what_a_lesson_comes_after(course):
+    path = course.lessons[-1].folder() / "lesson.toml"
+    path.write_text(ADVANCED + path.read_text())
+    first, small, last = found = Course.load(course.root)
+    assert [found.required(lesson) for lesson in (first, small, last)] == [None, None, first]
+
+
+@pytest.mark.parametrize("number", ["92", "93", "first"])
+def test_a_lesson_comes_after_one_before_it(course, number):
+    path = course.lessons[-1].folder() / "lesson.toml"
+    path.write_text(ADVANCED.replace("90", number) + path.read_text())
+    with pytest.raises(UsageError) as caught:
+        Course.load(course.root)
+    assert str(caught.value).startswith(f"{path}: 'after' is '{number}'")
 
 
 def test_a_course_picks_by_number_slug_folder_and_topic(course):

@@ -12,14 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TOML
+from conftest import ADVANCED, TOML
 from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from harness import cli
+from harness.course import catalog
 from harness.course.catalog import Course
 from harness.guest.agent import starter
+from harness.learner import progress
 from harness.screen import stages, working
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -202,7 +204,7 @@ def test_the_pages_command_fills_what_it_was_asked_for(course, named, filled):
     docs = course.root / "docs"
     docs.mkdir()
     for name in ("90-small.md", "index.md"):
-        (docs / name).write_text("<!-- lessons -->\n")
+        (docs / name).write_text("<!-- lessons: basics -->\n")
     assert workbook("author", "pages", named, cwd=course.root).returncode == 0
     assert [path.name for path in sorted(docs.iterdir()) if "Small" in path.read_text()] == filled
 
@@ -359,7 +361,44 @@ def test_progress_shows_what_the_file_says_as_it_is(course):
     (course.root / ".workbook/progress.json").write_text(json.dumps({"lessons": {"small": entry}}))
     seen = workbook("progress", cwd=course.root)
     assert (seen.returncode, seen.stderr) == (0, "")
-    assert seen.stdout.splitlines()[1].split() == ["90-small", "0/2", "[red]x[/red]", "[/nothing]"]
+    assert seen.stdout.splitlines()[2].split() == ["90-small", "0/2", "[red]x[/red]", "[/nothing]"]
+
+
+@pytest.fixture
+def two_tracks(course):
+    """A course of two lessons; the second, 91-hard, is of the advanced track and comes after the first."""
+    folder = course.root / "lessons/91-hard"
+    folder.mkdir()
+    (folder / "lesson.toml").write_text(ADVANCED + TOML.replace("mall", "ore"))
+    (folder / "test_hard.py").write_text("def test_act(loader): pass\n")
+    return course
+
+
+def test_list_and_progress_show_each_track(two_tracks):
+    for command in ("list", "progress"):
+        seen = workbook(command, cwd=two_tracks.root)
+        assert seen.returncode == 0
+        rows = [" ".join(row.split()[:3]) for row in seen.stdout.splitlines()]
+        assert [row for row in rows if row.startswith("The ")] == ["The basics", "The advanced track"]
+        number = [row[:2] for row in rows]
+        assert number.index("90") < rows.index("The advanced track") < number.index("91")
+
+
+def test_list_and_progress_name_the_track_for_programs(two_tracks):
+    for command in ("list", "progress"):
+        found = json.loads(workbook(command, "--json", cwd=two_tracks.root).stdout)
+        assert {one["number"]: one["track"] for one in found} == {"90": "basics", "91": "advanced"}
+
+
+def test_a_check_warns_of_a_lesson_that_comes_before(two_tracks):
+    """It warns and goes on: without QEMU, as far as that."""
+    warning = "91-hard comes after 90-small, which is not done yet"
+    seen = workbook("verify", "91", cwd=two_tracks.root, PATH="/nonexistent")
+    assert warning in seen.stderr
+    assert "qemu-system-x86_64 is not installed" in seen.stderr
+    assert warning not in workbook("verify", "90", cwd=two_tracks.root, PATH="/nonexistent").stderr
+    progress.note_check(catalog.load(two_tracks.root / "lessons/90-small"), "done", 2, "now")
+    assert warning not in workbook("verify", "91", cwd=two_tracks.root, PATH="/nonexistent").stderr
 
 
 def test_a_lost_guests_console_is_shown_with_its_heading():

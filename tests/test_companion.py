@@ -14,6 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from conftest import ADVANCED
+from labs import FakeLab
 from rich.console import Console
 
 from harness.course import catalog, stubs
@@ -140,7 +142,7 @@ def test_a_done_learners_test_hides_no_refused_program(lesson, monkeypatch):
     progress.note_check(longer, "todo", 3, "2026-01-01T00:00:00")
     monkeypatch.setattr(outcome, "run", lambda *_: outcome.Results())
     monkeypatch.setattr(outcome, "by_step", lambda *_: seen(longer, BROKEN, PASSED, BROKEN, BROKEN))
-    view = verify.verify(None, longer, "lessons", lambda _: None, 23)
+    view = verify.verify(FakeLab(), longer, "lessons", lambda _: None, 23)
     assert [one.verdict.kind for one in view.steps] == ["blocked", "blocked", "blocked", "broken"]
     assert (view.open.step.number, view.open.verdict) == (4, BROKEN)
 
@@ -160,6 +162,15 @@ def test_the_report_follows_the_last_lesson(lesson):
     (lesson.root / "lessons/93-next").mkdir()
     (lesson.root / "lessons/93-next/lesson.toml").write_text((lesson.folder() / "lesson.toml").read_text())
     assert verify.next_command(view, "lessons") == "make run-90, then make lesson-93"
+
+
+def test_the_report_follows_a_track_and_then_the_next_track(lesson):
+    view = verify.View(lesson, seen(lesson, PASSED, PASSED))
+    (lesson.root / "lessons/93-next").mkdir()
+    text = ADVANCED + (lesson.folder() / "lesson.toml").read_text()
+    (lesson.root / "lessons/93-next/lesson.toml").write_text(text)
+    then = "make run-90, then make report; make lesson-93 begins the advanced track"
+    assert verify.next_command(view, "lessons") == then
 
 
 def test_the_marks_of_todos_are_no_difference(lesson):

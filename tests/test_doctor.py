@@ -1,13 +1,18 @@
 """The doctor on machines that cannot have the lab."""
 
+from dataclasses import replace
+
 import pytest
+from labs import small
 
 from harness.errors import SetupError
+from harness.guest.observing import features
 from harness.lab import saved
 from harness.lab.image import cache
 from harness.lab.image.disk import Disk
-from harness.lab.image.target import default
+from harness.lab.image.target import default, kernel_named
 from harness.learner import doctor
+from harness.protocol.names import ALWAYS_NEEDED
 
 
 @pytest.mark.parametrize("system", ["Darwin", "Windows"])
@@ -55,3 +60,16 @@ def test_a_lab_that_was_changed_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor.accelerator, "remembered", lambda: None)
     [found] = doctor.lab(default(), [], lambda part: None)
     assert found.why == "changed since it was built: sealed.json, sealed.json"
+
+
+@pytest.mark.parametrize(("kernel", "state"), [("6.12", "missing"), ("5.10", "note")])
+def test_a_lesson_that_cannot_run_is_a_fault_of_the_default_lab(course, kernel, state):
+    path = course.root / "lessons/90-small/lesson.toml"
+    path.write_text(path.read_text().replace("needs = []", 'needs = ["fentry"]'))
+    found = dict.fromkeys([*ALWAYS_NEEDED, *features.NEEDS], "") | {"fentry": "no trampolines"}
+    target = replace(default(), kernel=kernel_named(kernel))
+    [one] = doctor._for_lessons(target, [small(course)], found)
+    assert (one.name, one.state) == ("lesson 90", state)
+    assert one.why.endswith("no trampolines")
+    [fine] = doctor._for_lessons(target, [small(course)], found | {"fentry": ""})
+    assert fine.state == "ok"

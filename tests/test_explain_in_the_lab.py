@@ -64,32 +64,6 @@ def explained(folder, *arguments):
     return done.returncode, {row["asked"]: row for row in map(json.loads, done.stdout.splitlines())}
 
 
-def test_a_program_a_script_and_a_right_program_share_a_guest(tmp_path):
-    for name, text in (("wrong.bpf.c", WRONG), ("small.bpf.c", RIGHT), ("watch.py", SCRIPT), ("large.bpf.c", LARGE)):
-        (tmp_path / name).write_text(text)
-    code, found = explained(tmp_path, "wrong.bpf.c", "watch.py", "small.bpf.c", "large.bpf.c")
-    said = {name: (one["kind"], one["rule"], one["line"]) for name, one in found.items()}
-    assert said == {
-        "wrong.bpf.c": ("load", "null-check", 10),
-        "watch.py": ("attach", "symbol-not-found", 5),
-        "small.bpf.c": ("ok", "", None),
-        "large.bpf.c": ("compile", "stack-size", 8),
-    }
-    assert code == 1
-
-
-def test_a_program_that_crashes_the_lab_spares_the_others(tmp_path):
-    (tmp_path / "crash.py").write_text("open('/proc/sysrq-trigger', 'w').write('c')\n")
-    (tmp_path / "wrong.bpf.c").write_text(WRONG)
-    code, found = explained(tmp_path, "crash.py", "wrong.bpf.c")
-    assert {name: (one["kind"], one["rule"]) for name, one in found.items()} == {
-        "crash.py": ("lab", ""),
-        "wrong.bpf.c": ("load", "null-check"),
-    }
-    assert "lost while this program ran" in found["crash.py"]["cause"]
-    assert code == 3
-
-
 BY_NAME = """\
 import argparse
 from bcc import BPF
@@ -115,38 +89,43 @@ BPF(text="int kprobe__do_exit(void *ctx) { return 0; }")
 """
 
 
-def test_a_script_gets_the_arguments_it_needs(tmp_path):
-    scripts = {"by_name.py": BY_NAME, "by_place.py": BY_PLACE}
-    for name, text in scripts.items():
+FILES = {
+    "wrong.bpf.c": (WRONG, "load", "null-check", 10),
+    "watch.py": (SCRIPT, "attach", "symbol-not-found", 5),
+    "by_name.py": (BY_NAME, "run", "script-arguments", 7),
+    "by_place.py": (BY_PLACE, "run", "script-arguments", 5),
+    "usage.py": ("import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit()\n", "run", "script-arguments", None),
+    "usage_and_1.py": ("print('USAGE: x PID')\nraise SystemExit(1)\n", "run", "script-arguments", 2),
+    "functions.py": ("def attach():\n    pass\n", "run", "nothing-loaded", None),
+    "crash.py": ("open('/proc/sysrq-trigger', 'w').write('c')\n", "lab", "", None),
+    "large.bpf.c": (LARGE, "compile", "stack-size", 8),
+}
+"""Name → text, and the kind, class and line that are due."""
+
+
+def test_files_share_a_guest_and_survive_one_that_crashes_it(tmp_path):
+    for name, (text, *_) in FILES.items():
         (tmp_path / name).write_text(text)
-    code, found = explained(tmp_path, *scripts)
+    code, found = explained(tmp_path, "--seconds", "1", "--try", *FILES)
     said = {name: (one["kind"], one["rule"], one["line"]) for name, one in found.items()}
-    assert said == {"by_name.py": ("run", "script-arguments", 7), "by_place.py": ("run", "script-arguments", 5)}
-    assert all("--args" in one["advice"] for one in found.values())
-    assert code == 1
-    code, found = explained(tmp_path, "--args", "-n 7 'two words'", *scripts)
-    assert {name: one["kind"] for name, one in found.items()} == {"by_name.py": "ok", "by_place.py": "ok"}
+    assert said == {name: tuple(due) for name, (_, *due) in FILES.items()}
+    assert all("--args" in found[name]["advice"] for name in ("by_name.py", "by_place.py"))
+    assert "lost while this program ran" in found["crash.py"]["cause"]
+    assert (found["wrong.bpf.c"]["helped"], found["large.bpf.c"]["helped"]) == (True, None)
+    assert code == 3
+
+
+def test_a_script_gets_the_arguments_it_needs(tmp_path):
+    (tmp_path / "by_name.py").write_text(BY_NAME)
+    code, found = explained(tmp_path, "--seconds", "1", "--args", "-n 7 'two words'", "by_name.py")
+    assert found["by_name.py"]["kind"] == "ok"
     assert code == 0
 
 
-def test_a_script_that_loads_nothing_is_not_called_correct(tmp_path):
-    scripts = {
-        "usage.py": "import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit()\n",
-        "functions.py": "def attach():\n    pass\n",
-        "usage_and_1.py": "import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit(1)\n",
-    }
-    for name, text in scripts.items():
-        (tmp_path / name).write_text(text)
-    code, found = explained(tmp_path, *scripts)
-    assert {name: (one["kind"], one["rule"]) for name, one in found.items()} == {
-        "usage.py": ("run", "script-arguments"),
-        "functions.py": ("run", "nothing-loaded"),
-        "usage_and_1.py": ("run", "script-arguments"),
-    }
-    assert code == 1
-
-
-@pytest.mark.parametrize(("text", "line", "cause"), [(WRONG, 10, "may be NULL"), (LARGE, 8, "512 bytes")])
+@pytest.mark.parametrize(
+    ("text", "line", "cause"),
+    [(WRONG, 10, "may be NULL"), pytest.param(LARGE, 8, "512 bytes", marks=pytest.mark.long)],
+)
 def test_pytest_shows_the_explanation_at_the_learners_line(course, text, line, cause):
     course.write("small.bpf.c", text)
     course.write("loader.py", LOADER)
@@ -157,6 +136,7 @@ def test_pytest_shows_the_explanation_at_the_learners_line(course, text, line, c
     assert cause in seen.screen
 
 
+@pytest.mark.long
 def test_nothing_is_said_of_a_program_that_loads(course):
     course.write("small.bpf.c", RIGHT)
     course.write("loader.py", LOADER)

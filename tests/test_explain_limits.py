@@ -17,6 +17,7 @@ from harness.explain.finding import bounded, find
 from harness.explain.rules import rules
 from harness.protocol.codec import build
 from harness.protocol.facts import Gathered, Symbols
+from harness.protocol.shorten import shortened
 
 ANSWER_S = 2
 """Seconds of processor time that an answer may take, on a slow machine too."""
@@ -73,7 +74,7 @@ def words_of(pattern):
 
 
 SEEN = {"says": (limits.message, 1_000), "line": (limits.line, 500), "code": (limits.line, 500)}
-WHOLE = {"text": (limits.shortened, 1 << 18)}
+WHOLE = {"text": (lambda text: shortened(text, limits.TEXT_MAX), 1 << 18)}
 PATTERNS = [
     pytest.param(name, pattern, id=f"{number}-{rule.id}-{name}")
     for number, rule in enumerate(rules())
@@ -297,7 +298,7 @@ def test_a_refused_instruction_is_named_by_its_whole_number():
 
 def test_a_long_log_keeps_both_ends():
     text = "first\n" + "x" * 5_000 + "\nlast"
-    found = limits.shortened(text, 1_000)
+    found = shortened(text, 1_000)
     assert found.splitlines()[0] == "first"
     assert found.splitlines()[-1] == "last"
     assert "\n[… 4011 characters left out …]\n" in found
@@ -306,7 +307,7 @@ def test_a_long_log_keeps_both_ends():
 
 @pytest.mark.parametrize("size", [0, 1, 2, 999, 1_000])
 def test_a_short_log_is_kept_whole(size):
-    assert limits.shortened("x" * size, 1_000) == "x" * size
+    assert shortened("x" * size, 1_000) == "x" * size
 
 
 def test_a_log_of_millions_of_characters_is_explained_by_its_end():

@@ -43,6 +43,13 @@ def test_a_pointer_that_may_be_null_is_underlined_and_traced():
     assert "try: Before this line: if (!since) return 0;" in body
 
 
+def test_a_pointer_from_a_function_of_ones_own_is_traced():
+    own = UNCHECKED.replace("started.lookup(&tid)", "slot(tid)")
+    found = refused(own, 8, "R7 invalid mem access 'map_value_or_null'")
+    assert found.since == ("since comes from slot(tid), line 6, and may be NULL",)
+    assert found.advice == "Before this line: if (!since) return 0;"
+
+
 def test_a_void_function_returns_nothing():
     own = UNCHECKED.replace("int on_wake", "void on_wake").replace("    return 0;\n", "")
     assert "if (!since) return;" in refused(own, 8, "R7 invalid mem access 'map_value_or_null'").advice
@@ -106,6 +113,14 @@ int on_frame(struct xdp_md *ctx)
 def test_a_header_is_compared_with_the_programs_own_end():
     found = refused(PACKET, 6, "invalid access to packet, off=12 size=2, R3(id=0,off=12,r=0)")
     assert found.advice == "Before this line: if ((void *)(eth + 1) > end) return XDP_PASS;"
+
+
+def test_a_packets_end_is_taken_from_the_context():
+    own = PACKET.replace("    void *end = (void *)(long)ctx->data_end;\n", "")
+    found = refused(own, 5, "invalid access to packet, off=12 size=2, R3(id=0,off=12,r=0)")
+    compare = "if ((void *)(eth + 1) > (void *)(long)ctx->data_end) return XDP_PASS;"
+    assert found.advice == f"Before this line: {compare}"
+    assert [change.rows(own) for change in found.changes] == [[(5, f"    {compare}")]]
 
 
 UNSET = """\
@@ -303,3 +318,19 @@ int on_write(struct pt_regs *ctx, const char *buf, long count)
     found = refused(own, 9, "R2 min value is negative, either use unsigned or 'var &= const'")
     assert found.since == ("bytes has 64 elements, line 2",)
     assert found.advice.startswith("Before this line: if (count > sizeof(event.bytes)) count = sizeof(event.bytes);")
+
+
+def test_a_variable_goes_with_its_own_size():
+    own = """\
+int on_write(struct pt_regs *ctx)
+{
+    struct event event = {};
+
+    events.perf_submit(ctx, &event, sizeof(struct wide));
+    return 0;
+}
+"""
+    found = refused(own, 5, "invalid indirect access to stack R4 off=-16 size=264")
+    assert found.advice == "Write sizeof(event) for sizeof(struct wide)."
+    assert found.since == ("event is a struct event, line 3",)
+    assert found.changes[0].rows(own) == [(5, "    events.perf_submit(ctx, &event, sizeof(event));")]

@@ -34,6 +34,10 @@ def test_the_explanation_is_last_and_the_log_is_cut():
     assert code == 1
 
 
+def test_of_a_log_there_is_nothing_to_try():
+    assert printed("--try", "r01.log") == printed("r01.log")
+
+
 def test_no_row_of_the_log_is_wider_than_the_columns():
     screen, _ = printed("r01.log", LINES="24", COLUMNS="40")
     rows = screen.partition("the whole log: r01.log")[0].splitlines()

@@ -83,7 +83,8 @@ def test_code_costs_its_own_test_and_the_next_one_runs(course):
         tests += f"def test_next_{number}(): assert 1 + 1 == 2\n"
     course.write("loader.py", loader)
     course.write("test_small.py", tests)
-    seen = course.pytest(FOLDER, "-p", "no:cacheprovider", timeout_s=900)
+    # The host's own deadline, for what swallows the guest's, follows this option.
+    seen = course.pytest(FOLDER, f"--timeout={TIMEOUT_S // 2}", "-p", "no:cacheprovider", timeout_s=900)
     for number, (name, (_, said)) in enumerate(CASES.items()):
         assert seen.failures[f"test_next_{number}"] == "", (name, seen.screen)
         assert said in seen.failures[f"test_hostile_{number}"], (name, seen.screen)

@@ -43,7 +43,7 @@ def test_the_reference_is_green_on_the_guests_own_kernel():
     try:
         with lab.open() as guest:
             guest.put(files)
-            environment = f"cd {ROOT} && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={SITE}:{ROOT}"
+            environment = f"cd {ROOT} && PYTHONPATH={SITE}:{ROOT}"
             done = guest.run(["sh", "-c", f"{environment} {command}"], timeout_s=300)
     finally:
         lab.close()

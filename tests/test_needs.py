@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from labs import FakeLab, small, whole
 
+from harness.cli import author
 from harness.course.catalog import Course
 from harness.errors import LabError
 from harness.guest.observing import features
 from harness.lab import saved
 from harness.lab.image import kernels
 from harness.lab.image.architecture import X86_64
-from harness.lab.image.target import Target
+from harness.lab.image.target import Target, chosen
 from harness.learner import progress, verify
 from harness.protocol import names
 from harness.protocol.messages import Ready, Warmed
@@ -128,6 +129,16 @@ def test_a_probe_that_breaks_counts_as_lacking(monkeypatch):
     assert features.found() == {"breaks": "OSError: no such thing"}
 
 
+def test_an_author_proves_nothing_of_a_lesson_that_cannot_run(lesson, tmp_path, capsys):
+    target = Target(kernels.DEFAULT, X86_64)
+    facts = saved.Facts("6.12.1", "x86_64", "tcg", "", "10.0", 1, 1, 1)
+    guest = saved.SavedGuest(target, tmp_path, saved.disk.of(target), facts)
+    assert author._able(guest, [lesson]) == [lesson]
+    guest = replace(guest, facts=replace(facts, lacking={"fentry": "no trampolines"}))
+    assert author._able(guest, [lesson]) == []
+    assert f"skip   90-small: {WHY}" in capsys.readouterr().err
+
+
 class Booted:
     """A guest that boots and answers so."""
 
@@ -171,3 +182,14 @@ def test_a_guest_that_is_no_lab_is_refused_in_a_sentence(tmp_path, monkeypatch, 
     choice = saved.Choice("tcg", "", "")
     with pytest.raises(LabError, match=re.escape(why)):
         saved._build(target, saved.disk.of(target), choice, tmp_path, print)
+
+
+@pytest.mark.guest
+def test_the_guest_is_what_was_asked_for_and_says_what_it_lacks():
+    """Of the features, old kernels and arm64 lack some; what the lessons of the course need is everywhere."""
+    target = chosen()
+    facts = saved.ensure(target, print).facts
+    assert (facts.kernel.startswith(target.kernel.release), facts.arch) == (True, target.arch.name)
+    assert facts.lacking.keys() <= {"fentry", "kprobe_multi"}
+    if target.kernel == kernels.DEFAULT and target.arch == X86_64:
+        assert facts.lacking == {}

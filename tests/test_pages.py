@@ -132,6 +132,27 @@ def test_a_transcript_may_hold_a_fence(page):
 def test_the_table_of_lessons_follows_lesson_toml(page):
     made = pages.table(Course.load(ROOT).lessons[:1])
     assert "| what it is about |" in made
-    path = page("<!-- lessons -->\n| old |\n\nb\n")
+    path = page("<!-- lessons: basics -->\n| old |\n\nb\n")
     pages.rewrite(path, list(pages.changes(path, path.parent.parent, Course.load(ROOT).lessons[:1], pages.ALL)))
-    assert path.read_text() == f"<!-- lessons -->\n{made}\n\nb\n"
+    assert path.read_text() == f"<!-- lessons: basics -->\n{made}\n\nb\n"
+
+
+def test_a_table_of_lessons_holds_its_track_alone(page):
+    path = page("<!-- lessons: advanced -->\n")
+    basics = [lesson for lesson in Course.load(ROOT) if lesson.track == "basics"]
+    [change] = pages.changes(path, path.parent.parent, basics, pages.ALL)
+    assert basics[0].name not in change.wanted
+
+
+@pytest.mark.parametrize(
+    ("directive", "said"),
+    [
+        ("<!-- lessons: advnaced -->", "page.md:1: 'advnaced' is no track (known: basics, advanced)"),
+        ("<!-- lessons -->", "page.md:1: `<!-- lessons: … -->` is how it is written"),
+    ],
+)
+def test_a_table_of_no_track_is_wrong(page, directive, said):
+    path = page(f"{directive}\n")
+    with pytest.raises(UsageError) as caught:
+        list(pages.changes(path, path.parent.parent, [], pages.ALL))
+    assert str(caught.value).endswith(said)

@@ -13,7 +13,7 @@ PLUGIN = """\
 from pathlib import Path
 from harness.lab import choose
 from labs import FakeLab
-choose.open_lab = lambda name, say: FakeLab(Path({said!r}).read_bytes())
+choose.open_lab = lambda name, target, say: FakeLab(Path({said!r}).read_bytes())
 """
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from conftest import ADVANCED
 
 from harness.course import catalog
 from harness.learner import artefacts, htmlreport, progress
@@ -100,6 +101,18 @@ def test_the_sums_are_right(course, lesson):
     assert "begun 2026-01-01" in text
     classes = [attributes["class"] for tag, attributes in seen.elements if tag == "li"]
     assert classes == ["done", "todo"]
+
+
+def test_each_track_has_its_heading_and_its_sum(course, lesson):
+    folder = course.root / "lessons/91-hard"
+    folder.mkdir()
+    (folder / "lesson.toml").write_text(ADVANCED + (course.root / "lessons/90-small/lesson.toml").read_text())
+    progress.note_check(lesson, "done", 2, "2026-01-01T10:00:00")
+    whole = catalog.Course.load(course.root)
+    text = " ".join(Page(htmlreport.page(whole.lessons, "2026-01-02")).text.split())
+    assert "1 / 2 lessons done 2 / 4 steps done" in text
+    assert "The basics 1 / 1 lessons done" in text
+    assert "The advanced track 0 / 1 lessons done" in text
 
 
 def test_a_lesson_done_once_stays_done_and_shows_its_verdict(lesson):

@@ -16,10 +16,12 @@ from harness.protocol.frames import Kind, encode
 from harness.protocol.messages import (
     Collected,
     Collecting,
+    Compiling,
     Exited,
     Finished,
     InternalError,
     Interrupted,
+    Precompiled,
     Reported,
     Started,
     Uncollectable,
@@ -68,6 +70,14 @@ def test_a_run_that_passed_is_green(lesson):
     results = run(lesson, *whole(of_lesson(lesson, "lessons", tests=(lesson.tests,))))
     assert results.green
     assert [one.verdict.kind for one in outcome.by_step(lesson, results)] == ["done", "done"]
+
+
+def test_what_is_being_done_is_said_as_it_comes(lesson):
+    said, asked = [], of_lesson(lesson, "lessons", tests=(lesson.tests,))
+    begin, *rest = passed(ONE)
+    messages = [Collected(tests=(ONE, TWO)), Precompiled(seconds=1.0), begin, Compiling(), *rest, *passed(TWO), EXIT]
+    assert outcome.run(FakeLab(*messages), asked, said.append).green
+    assert said == ["restored, 2 tests", "test 1 of 2: test_one", "test 1 of 2: compiling", "test 2 of 2: test_two"]
 
 
 def test_a_test_that_was_not_collected_has_not_run(lesson):
@@ -125,6 +135,11 @@ THE_SECOND = [Collected(tests=(TWO,)), *passed(TWO), EXIT]
         [*BEGUN, SETUP, report(), TEARDOWN, Finished(nodeid=ONE), Started(nodeid=ONE)],
         [*BEGUN, SETUP, report(), TEARDOWN, Finished(nodeid=ONE), report()],
         [*BEGUN, Started(nodeid=TWO)],
+        [Precompiled(seconds=1.0)],
+        [Compiling()],
+        [Collected(tests=(ONE, TWO)), Compiling()],
+        [*BEGUN, Precompiled(seconds=1.0)],
+        [*BEGUN, SETUP, report(), TEARDOWN, Finished(nodeid=ONE), Precompiled(seconds=1.0)],
         [encode(Kind.EVENT, b"{")],
         [encode(Kind.EVENT, b'{"is":"Started","nodeid":["a"]}')],
         [EXIT],
@@ -386,9 +401,3 @@ def test_a_warning_is_of_the_learners_files_alone(course, lesson):
     course.write("loader.py", WARNS)
     results = outcome.run(AgentLab(), of_lesson(lesson, "lessons", tests=(lesson.tests,)))
     assert {warned.text for warned in results.warnings} == {"the learner's"}
-
-
-def test_progress_counts_the_tests(lesson):
-    said = []
-    outcome.run(FakeLab(*whole(asked := of_lesson(lesson, "lessons", tests=(lesson.tests,)))), asked, said.append)
-    assert said == ["test 1 of 2: test_one", "test 2 of 2: test_two"]

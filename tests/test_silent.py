@@ -11,20 +11,18 @@ import tomllib
 import typing
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from silent import record
+import recorded
 from test_commands import ROOT, workbook
 
 from harness.explain import causes
 from harness.explain.ctext import Sources
-from harness.explain.evidence import Evidence, of_gathered
+from harness.explain.evidence import Evidence
 from harness.explain.explanation import explain
 from harness.guest.observing import gather
 from harness.guest.testing import no_events
-from harness.protocol.codec import build
 from harness.protocol.facts import (
     Activity,
     Arrived,
@@ -33,7 +31,6 @@ from harness.protocol.facts import (
     Buffers,
     Called,
     Facts,
-    Gathered,
     Layout,
     Map,
     Part,
@@ -45,12 +42,6 @@ from harness.run import verdict
 SILENT = ROOT / "tests/silent"
 SCRIPTS = tomllib.loads((SILENT / "expected.toml").read_text())
 """Script in tests/silent, named by nothing that gives its cause away to the lab → its cause, and more."""
-IN_THE_LAB = (
-    "never_hit_late", "filtered_thread", "not_opened_ring", "other_poll_raises", "padding_opens", "at_entry_exits",
-    "lost_exits", "right_with", "right_rare_exits",
-)  # fmt: skip
-"""Those that are run each time, as a compile takes long; the others were recorded, by tests/silent/record.py."""
-
 PROGRAM = Program(id=7, name="count", type=2, runs=23, maps=(3,))
 IDLE = replace(PROGRAM, runs=0)
 KPROBE = Attachment(program=7, kind="kprobe", target="__x64_sys_getppid")
@@ -124,6 +115,12 @@ def looked_at(tmp_path, text, seconds=20.0):
     ran = subprocess.run(argv, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
+
+
+def test_a_script_is_not_interrupted_while_it_attaches(tmp_path):
+    slow = "import bcc\nbcc.SLOW_S = 1\nfor _ in range(3):\n    bpf.attach_kprobe(event=b'x', fn_name=b'y')\n"
+    seen = looked_at(tmp_path, f"{ENDS}{slow}time.sleep(30)", seconds=0.5)
+    assert seen["calls"]["attach_kprobe"][1] == 3
 
 
 @pytest.mark.parametrize(
@@ -373,18 +370,9 @@ def test_the_page_explains_each_cause():
     assert sorted(told) == sorted(typing.get_args(causes.Kind))
 
 
-def recorded(name):
-    """What is said of a script whose evidence was recorded in the lab."""
-    found = build(Gathered, json.loads((ROOT / f"tests/evidence/silent/{name}.json").read_text()))
-    return explain(of_gathered(found, {Path(found.file): (SILENT / f"{name}.py").read_text()}))
-
-
-RECORDED = sorted(path.stem for path in (ROOT / "tests/evidence/silent").glob("*.json"))
-
-
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_recorded_script_is_explained_at_its_line(name):
-    found = recorded(name)
+    found = recorded.recall(SILENT / f"{name}.py", "silent")
     assert (found.rule, SCRIPTS[name].get("at", "") in found.source) == (SCRIPTS[name]["cause"], True)
 
 
@@ -425,10 +413,37 @@ def test_a_filter_that_drops_everything_is_reported(tmp_path):
     assert f"{verdict.LIKELY}hello_kprobe ran 23 times and wrote 0 entries into the trace" in seen.stdout
 
 
+def examine(names):
+    """Run scripts in the lab: each must have its cause, at its line."""
+    paths = [SILENT / f"{name}.py" for name in names]
+    said = {path.stem: recorded.said(one, path) for path, one in zip(paths, recorded.gathered(paths), strict=True)}
+    assert {name: one.rule for name, one in said.items()} == {name: SCRIPTS[name]["cause"] for name in names}
+    assert [name for name, one in said.items() if SCRIPTS[name].get("at", "") not in one.source] == []
+
+
 @pytest.mark.guest
-def test_the_cause_of_each_silent_script_is_named():
-    keep = record.kept if "KEEP_EVIDENCE" in os.environ else lambda found: None
-    found = dict(record.explained([SILENT / f"{name}.py" for name in IN_THE_LAB], 1, keep))
-    assert {name: one.rule for name, one in found.items()} == {name: SCRIPTS[name]["cause"] for name in IN_THE_LAB}
-    for name, one in found.items():
-        assert SCRIPTS[name].get("at", "") in one.source
+def test_a_few_silent_scripts_are_explained_in_the_lab():
+    examine(recorded.drawn(SCRIPTS, 3))
+
+
+@pytest.mark.guest
+@pytest.mark.long
+@pytest.mark.timeout(2400)
+def test_each_silent_script_is_explained_in_the_lab():
+    examine(SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("at_entry_exits", 'bpf.attach_kretprobe(event=bpf.get_syscall_fnname(b"getppid"), fn_name=b"called")'),
+        ("elsewhere_open", 'bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"openat"), fn_name=b"opened")'),
+        ("padding_opens", "struct place place = {};"),
+        ("pointer_key", "u64 one = 1, *seen = counts.lookup(who);"),
+        ("other_poll_raises", "bpf.perf_buffer_poll(50)"),
+    ],
+)
+def test_advice_about_a_silent_script_is_a_changed_line(name, row):
+    path = SILENT / f"{name}.py"
+    (change,) = recorded.recall(path, "silent").changes
+    assert row in change.rows(path.read_text())[0][1]

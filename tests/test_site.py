@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from harness.authoring import pages
-from harness.course.catalog import Course
+from harness.course.catalog import Course, by_track
 from harness.explain import rules
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +66,12 @@ def test_the_lessons_follow_one_another(site):
     for before, after in pairwise(lesson.page.stem for lesson in COURSE):
         assert re.search(rf'<link rel="next" title="[^"]*" href="{after}.html"', text(site, before))
         assert re.search(rf'<link rel="prev" title="[^"]*" href="{before}.html"', text(site, after))
+
+
+def test_the_contents_name_each_track(site):
+    captions = re.findall(r'<span class="caption-text">(.*?)</span>', text(site, "index"))
+    tracks = [title for title, _ in by_track(COURSE)]
+    assert captions[: len(tracks)] == tracks
 
 
 def test_every_page_is_there(site):
@@ -152,7 +158,8 @@ def small(tmp_path):
     shutil.copytree(ROOT / "docs/screens", root / "docs/screens")
     (root / "harness").symlink_to(HARNESS)
     (root / "CHANGELOG.md").write_text("# Changelog\n")
-    for name in ("index", first.name, "today", "silent", "troubleshooting", "architecture", "authoring", "security"):
+    guides, workbook = ("today", "silent", "kernels", "troubleshooting"), ("architecture", "authoring", "security")
+    for name in ("index", first.name, *guides, *workbook):
         (root / f"docs/{name}.md").write_text(f"# {name}\n\n## Rooms\n")
     headings = [line for line in (ROOT / "docs/explain.md").read_text().splitlines() if line.startswith("#")]
     (root / "docs/explain.md").write_text("\n\n".join(headings) + "\n")

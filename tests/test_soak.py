@@ -87,7 +87,7 @@ def test_a_guest_that_is_lost_is_a_fault_with_its_console(soaked):
 
 @pytest.mark.parametrize(("fault", "code"), [("", 0), ("it ended", 3)])
 def test_the_command_exits_with_3_after_a_fault(monkeypatch, fault, code):
-    monkeypatch.setattr(saved, "ensure", lambda say: None)
+    monkeypatch.setattr(saved, "ensure", lambda target, say: None)
     monkeypatch.setattr(soak, "soak", lambda *_: [soak.Round(1, 1.0, ""), soak.Round(2, 1.0, fault)])
     seen = CliRunner().invoke(cli.app, ["lab", "soak"])
     assert (seen.exit_code, seen.stdout) == (code, f"2 restores, {int(bool(fault))} with a fault\n")

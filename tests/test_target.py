@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from test_cache import build
 from test_commands import WORKBOOK
 
 from harness import cli
@@ -77,10 +76,11 @@ def test_kvm_is_not_tried_for_a_foreign_architecture(tmp_path, monkeypatch):
     monkeypatch.setattr(saved, "choose", lambda *_: pytest.fail("KVM is tried"))
     built = []
     monkeypatch.setattr(saved, "_build", lambda target, image, choice, work, say: built.append(choice))
-    build(disk.of(Target(kernels.DEFAULT, AARCH64)).directory)
-    (disk.of(Target(kernels.DEFAULT, AARCH64)).image).touch()
+    foreign = Target(kernels.DEFAULT, AARCH64)
+    with cache.building(disk.of(foreign).directory) as work:
+        (work / "disk.ext4").touch()
     with cache.locked("build"):
-        saved._ensure_locked(Target(kernels.DEFAULT, AARCH64), print)
+        saved._ensure_locked(foreign, print)
     assert [(one.name, one.reason) for one in built] == [("tcg", "aarch64 is emulated on x86_64")]
 
 
@@ -207,3 +207,12 @@ def test_pages_are_written_from_the_default_lab_alone():
     seen = workbook("author", "pages", "--kernel", "6.1")
     assert seen.returncode == 2
     assert "pages show the default lab" in seen.stderr
+
+
+def test_pytest_takes_the_options_and_names_the_lab(course):
+    course.write("test_small.py", "def test_one(): pass\n")
+    seen = course.pytest("--collect-only", "--kernel", "5.10", "--arch", "arm64", "lessons/90-small")
+    assert (seen.code, "lab vm (Linux 5.10, aarch64)" in seen.screen) == (0, True)
+    assert "lab vm, seed" in course.pytest("--collect-only", "lessons/90-small").screen
+    seen = course.pytest("--collect-only", "--kernel", "2.6", "lessons/90-small")
+    assert (seen.code, "there is no kernel '2.6'" in seen.screen) == (4, True)

@@ -16,6 +16,9 @@ from harness.authoring.transcripts import same
         ("  PID COMM\n  812 Web Content\n 1812 ls", "  PID COMM\n   99 Web Content\n    1 ls"),
         ("LAT(us)  COMM\n    812  ls", "LAT(us)  COMM\n     9  ls"),
         ("COMM  latency (us)\nls    1,812", "COMM  latency (us)\nls    12"),
+        ("cat  3  /lib/x86_64-linux-gnu/libc.so.6", "cat  3  /lib/aarch64-linux-gnu/libc.so.6"),
+        ("Linux 6.12.118+deb13-cloud-amd64", "Linux 5.10.0-32-cloud-arm64"),
+        ("Lesson 01 · Hello", "Lesson 01 · Hello (on Linux 6.1, aarch64)"),
     ],
 )
 def test_what_may_differ_between_two_runs_is_no_difference(one, other):
@@ -32,6 +35,8 @@ def test_what_may_differ_between_two_runs_is_no_difference(one, other):
         ("PID  COMM\n812  ls\n\n23 calls", "PID  COMM\n812  ls\n\n22 calls"),
         ("a  b", "a b"),
         ("Linux 6.12.118", "Linux 6.12.119"),
+        ("arm64 x86_64", "arm64 aarch64"),
+        ("/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libm.so.6"),
     ],
 )
 def test_everything_else_is_a_difference(one, other):

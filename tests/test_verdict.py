@@ -201,8 +201,15 @@ def test_of_a_long_log_the_end_is_shown_above_and_all_is_kept(lesson):
     rows = screen(lesson, Verdict("broken", "lessons/90-small/small.bpf.c:9", "words", log), WAITS).splitlines()
     assert [row for row in rows if row.startswith("line")] == [f"line {number}" for number in range(55, 60)]
     assert rows.index("line 59") < rows.index("    words")
-    assert "all 60 lines: .workbook/90-small.log" in rows
-    assert (lesson.root / ".workbook/90-small.log").read_text() == log + "\n"
+    assert "all 60 lines: .workbook/explain/90-small.log" in rows
+    assert (lesson.root / ".workbook/explain/90-small.log").read_text() == log + "\n"
+
+
+def test_a_long_log_is_shown_to_its_essential_line(lesson):
+    log = "\n".join(f"line {number}" for number in range(60))
+    broken = Verdict("broken", "lessons/90-small/small.bpf.c:9", "words", log, "line 20")
+    rows = screen(lesson, broken, WAITS).splitlines()
+    assert [row for row in rows if row.startswith("line")] == [f"line {number}" for number in range(16, 21)]
 
 
 def test_a_short_log_is_shown_whole(lesson):

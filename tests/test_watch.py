@@ -14,24 +14,29 @@ from pathlib import Path
 
 import pytest
 import watchfiles
+from conftest import ADVANCED
 from labs import FakeLab
 from rich.console import Console
 
 from harness.course import catalog
 from harness.errors import SetupError
-from harness.learner import progress, watch
-from harness.learner.events import Events, matters
+from harness.learner import engine, progress, watch
+from harness.learner.engine import Engine
+from harness.learner.inbox import Inbox
+from harness.learner.saves import matters
 
 WORKBOOK = str(Path(sys.executable).with_name("workbook"))
 DEADLINE_S = 120
-SHOW_EVENTS = """
+SHOW_ASKS = """
 import sys
 from pathlib import Path
-from harness.learner.events import Events, matters
-with Events(Path(sys.argv[1])) as events:
+from harness.learner.inbox import Inbox
+from harness.learner.keys import Keys
+from harness.learner.watch import MEANING
+with Keys() as keys, Inbox(keys, MEANING) as inbox, inbox.saves_in(Path(sys.argv[1])):
     print("ready", flush=True)
-    while (event := events.next()) != "q":
-        print(f"<{event}>", flush=True)
+    while (ask := inbox.next()).what != "quit":
+        print(f"<{ask.what}>", flush=True)
 print("end", flush=True)
 """
 
@@ -131,19 +136,19 @@ def as_vim(path):
     backup.unlink()
 
 
-def events_of(folder):
-    return (sys.executable, "-c", SHOW_EVENTS, str(folder))
+def asks_in(folder):
+    return (sys.executable, "-c", SHOW_ASKS, str(folder))
 
 
 @pytest.mark.parametrize("save", [write, rename_over, as_vim])
 def test_a_save_is_one_event_however_the_editor_makes_it(tmp_path, save):
     (tmp_path / "loader.py").write_text("0\n")
-    with on_terminal(*events_of(tmp_path), cwd=tmp_path) as screen:
+    with on_terminal(*asks_in(tmp_path), cwd=tmp_path) as screen:
         screen.until("ready\n")
         save(tmp_path / "loader.py")
         screen.until("<save>\n")
         screen.type("hq")
-        assert screen.until("end\n") == "<h>\nend\n"
+        assert screen.until("end\n") == "<hint>\nend\n"
 
 
 @pytest.mark.parametrize("name", [".loader.py.swp", "loader.py~", "4913", "#loader.py#", "notes.txt"])
@@ -157,7 +162,7 @@ def test_a_lessons_files_are(name):
 
 
 def test_the_end_of_a_pipe_is_no_key_and_saves_still_come(tmp_path):
-    with started(events_of(tmp_path), tmp_path, subprocess.DEVNULL, None) as screen:
+    with started(asks_in(tmp_path), tmp_path, subprocess.DEVNULL, None) as screen:
         screen.until("ready\n")
         (tmp_path / "loader.py").write_text("x")
         assert screen.until("<save>\n") == "<save>\n"
@@ -166,7 +171,7 @@ def test_the_end_of_a_pipe_is_no_key_and_saves_still_come(tmp_path):
 
 def test_a_terminal_that_hangs_up_quits(tmp_path):
     ours, theirs = pty.openpty()
-    with started(events_of(tmp_path), tmp_path, theirs, None) as screen:
+    with started(asks_in(tmp_path), tmp_path, theirs, None) as screen:
         screen.until("ready\n")
         os.close(theirs)
         os.close(ours)
@@ -174,14 +179,14 @@ def test_a_terminal_that_hangs_up_quits(tmp_path):
 
 
 def test_keys_in_a_pipe_count_too(tmp_path):
-    with in_pipes(*events_of(tmp_path), cwd=tmp_path) as screen:
+    with in_pipes(*asks_in(tmp_path), cwd=tmp_path) as screen:
         screen.until("ready\n")
         screen.type("dq")
-        assert screen.until("end\n") == "<d>\nend\n"
+        assert screen.until("end\n") == "<diff>\nend\n"
 
 
 def test_a_folder_that_cannot_be_watched_is_said(tmp_path):
-    with pytest.raises(SetupError, match="cannot be seen"), Events(tmp_path / "gone"):
+    with pytest.raises(SetupError, match="cannot be seen"), Inbox() as inbox, inbox.saves_in(tmp_path / "gone"):
         pass
 
 
@@ -191,7 +196,7 @@ def test_a_link_out_of_the_lesson_is_not_followed(tmp_path):
     for number in range(23):
         (elsewhere / str(number)).mkdir(parents=True)
     (lesson / "l").symlink_to(elsewhere)
-    with started(events_of(lesson), tmp_path, subprocess.DEVNULL, None) as screen:
+    with started(asks_in(lesson), tmp_path, subprocess.DEVNULL, None) as screen:
         screen.until("ready\n")
         assert inotify_watches(screen.process.pid) == 1
         screen.process.send_signal(signal.SIGINT)
@@ -213,12 +218,51 @@ def test_after_a_lesson_comes_the_next_that_is_not_done(course):
     first, second, third = lessons
     course = catalog.Course(course.root, tuple(lessons))
     progress.note_check(third, "done", 2, "now")
-    assert watch.after(None, course) == first
-    assert watch.after(first, course) == second
-    assert watch.after(second, course) == first
+    assert engine.after(None, course) == first
+    assert engine.after(first, course) == second
+    assert engine.after(second, course) == first
     progress.note_check(first, "done", 2, "now")
     progress.note_check(second, "done", 2, "now")
-    assert watch.after(second, course) is None
+    assert engine.after(second, course) is None
+
+
+@pytest.fixture
+def tracks(course):
+    """A course of two basic lessons and two advanced ones, which come after the second."""
+    basic = (course.root / "lessons/90-small/lesson.toml").read_text()
+    advanced = ADVANCED.replace("90", "91") + basic
+    for number, text in {"91": basic, "92": advanced, "93": advanced}.items():
+        folder = course.root / f"lessons/{number}-x{number}"
+        folder.mkdir()
+        (folder / "lesson.toml").write_text(text)
+    return catalog.Course.load(course.root)
+
+
+def test_the_basics_come_before_the_advanced_track(tracks):
+    first, second, third, fourth = tracks
+    progress.note_check(second, "done", 2, "now")
+    assert watch.after(second, tracks) == first, "a basic lesson is left"
+    assert watch.after(third, tracks) == fourth, "whoever began the advanced track stays in it"
+    progress.note_check(first, "done", 2, "now")
+    assert watch.after(first, tracks) == third
+
+
+def test_nothing_leads_to_a_lesson_too_early(tracks):
+    first, second, third, fourth = tracks
+    progress.note_check(first, "done", 2, "now")
+    progress.note_check(third, "done", 2, "now")
+    progress.note_check(fourth, "done", 2, "now")
+    assert watch.after(fourth, tracks) == second
+    assert watch.after(None, tracks) == second
+
+
+def test_progress_says_which_lesson_comes_before(tracks):
+    first, second, third, _ = tracks
+    assert progress.early(tracks, first) == ""
+    assert progress.early(tracks, third).startswith(f"{third.name} comes after {second.name}, which is not done yet")
+    progress.note_check(second, "done", 2, "now")
+    progress.note_check(second, "red", 1, "later")
+    assert progress.early(tracks, third) == "", "it was done once"
 
 
 TEST = """
@@ -326,8 +370,8 @@ def test_an_odd_file_is_named_and_watching_goes_on(course):
     (course.root / "solutions/90-small/loader.py").write_text("")
     (course.root / "lessons/90-small/loader.py").symlink_to("/etc/hostname")
     whole = catalog.Course.load(course.root)
-    screen = io.StringIO()
-    watcher = watch.Watcher(FakeLab(), whole, Console(file=screen, width=200))
-    with Events(whole.lessons[0].folder()) as events:
-        assert watcher.check(whole.lessons[0], events) is None
-    assert "loader.py is a link" in screen.getvalue()
+    text = io.StringIO()
+    with Inbox() as inbox, watch.Screen(Console(file=text, width=200), shows_keys=False) as screen:
+        found = Engine(FakeLab(), whole, inbox, screen.tell, moves_on=True).check(whole.lessons[0])
+    assert found is None
+    assert "loader.py is a link" in text.getvalue()

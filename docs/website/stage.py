@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.course.catalog import Course
+from harness.course.catalog import Course, by_track
 from website import diagrams, examples, names
 
-GUIDES = ("today", "explain", "silent", "troubleshooting")
+GUIDES = ("today", "explain", "silent", "kernels", "troubleshooting")
 WORKBOOK = ("architecture", "authoring", "security", "changelog")
 FENCE = re.compile(r"(`{3,}|~{3,})")
 HEADING = re.compile(r"(#+) (.*)")
@@ -37,8 +37,8 @@ def stage(root: Path, to: Path) -> list[str]:
 
 def contents(course: Course) -> str:
     """The order of all pages: lessons first; previous and next follow it."""
-    parts = {
-        "Lessons": [lesson.name for lesson in course],
+    parts: dict[str, Sequence[str]] = {
+        **{title: [lesson.name for lesson in lessons] for title, lessons in by_track(course)},
         "Look up": ["names", *GUIDES],
         "The workbook itself": WORKBOOK,
     }

@@ -55,12 +55,16 @@ def of_oracle(lesson: Lesson) -> str:
 
 def of_page(lesson: Lesson) -> str:
     """The page, its examples, and the whole harness: any part of it may print, or choose what is printed."""
-    package = Path(harness.__file__).parent
-    shown = [path for path in package.rglob("*") if path.suffix in (".py", ".toml")]
     examples = lesson.root / "docs/examples" / lesson.name
     paths = [lesson.page, *(path for path in sorted(examples.rglob("*")) if path.is_file())]
-    own = {str(path.relative_to(package)): path.read_bytes() for path in shown}
-    return _digest({path.name: files.read(path) for path in paths}, [of_lesson(lesson), _digest(own, [])])
+    return _digest({path.name: files.read(path) for path in paths}, [of_lesson(lesson), _of_all_of_the_harness()])
+
+
+@cache
+def _of_all_of_the_harness() -> str:
+    package = Path(harness.__file__).parent
+    shown = [path for path in package.rglob("*") if path.suffix in (".py", ".toml")]
+    return _digest({str(path.relative_to(package)): path.read_bytes() for path in shown}, [])
 
 
 def of_mutant(lesson: Lesson, mutant: Mutant) -> str:

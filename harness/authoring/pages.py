@@ -4,7 +4,7 @@
     <!-- code: path#region -->          the lines between `# region NAME` and `# endregion` (in C, with `//`)
     <!-- run: COMMAND -->               what the command prints on standard output follows
     <!-- run: COMMAND | varies: REGEX | exits: 1 -->
-    <!-- lessons -->                    the table of all lessons follows
+    <!-- lessons: TRACK -->             the table of that track's lessons follows
 
 A directive begins its line, outside of fenced blocks, and its block follows directly.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from harness.authoring import transcripts
 from harness.course import files
-from harness.course.catalog import Lesson
+from harness.course.catalog import TRACKS, Lesson
 from harness.errors import LabError, UsageError
 
 DIRECTIVE = re.compile(r"<!-- (?P<kind>code|run|lessons)(?:: (?P<argument>.*?))? *-->\s*")
@@ -100,10 +100,8 @@ def _lines_of(page: Path) -> list[str]:
 
 def _block(page: Path, lines: list[str], index: int, match: re.Match[str]) -> Block:
     kind, argument = match["kind"], match["argument"] or ""
-    if bool(argument) == (kind == "lessons"):
-        raise UsageError(
-            f"{_short(page)}:{index + 1}: `<!-- {kind}{': …' * (kind != 'lessons')} -->` is how it is written"
-        )
+    if not argument:
+        raise UsageError(f"{_short(page)}:{index + 1}: `<!-- {kind}: … -->` is how it is written")
     begin = end = index + 1
     text = None
     if kind == "lessons":
@@ -187,6 +185,13 @@ def transcript(root: Path, block: Block) -> str:
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
+def _of_track(block: Block, lessons: Iterable[Lesson]) -> list[Lesson]:
+    """The lessons of the track that a `lessons` block names; UsageError where it is none."""
+    if block.argument not in TRACKS:
+        raise UsageError(f"{block.place}: {block.argument!r} is no track (known: {', '.join(TRACKS)})")
+    return [lesson for lesson in lessons if lesson.track == block.argument]
+
+
 def table(lessons: Iterable[Lesson]) -> str:
     """The lessons, what each is about, the BCC names that it teaches."""
     rows = ["| lesson | what it is about | BCC names that it teaches |", "|---|---|---|"]
@@ -212,7 +217,7 @@ def changes(page: Path, root: Path, lessons: Iterable[Lesson], kinds: tuple[str,
     now: dict[str, Callable[[Block], str]] = {
         "code": lambda block: code(root, block),
         "run": lambda block: transcript(root, block),
-        "lessons": lambda _: table(lessons),
+        "lessons": lambda block: table(_of_track(block, lessons)),
     }
     for block in blocks(page):
         if block.kind in kinds:

@@ -201,7 +201,7 @@ def _step_is_proven(lesson: Lesson, step: Step, reference: Reference, lab: Lab) 
     stop = next((t for t in results.tests.values() if not t.done), None)
     if stop is None:
         return Finding(lesson.name, what, False, results.unreadable or "no test stops at it")
-    ok = stop.step == step.number and (stop.exception == "NotImplementedError" or said_no(stop))
+    ok = stop.step == step.number and (stop.exception == "NotImplementedError" or stop.failed_by_assertion)
     return Finding(lesson.name, what, ok, f"{stop.name} stops: {stop.verdict}")
 
 
@@ -235,14 +235,9 @@ def _mutant(lesson: Lesson, mutant: Mutant, reference: Reference, lab: Lab) -> F
         return Finding(lesson.name, what, False, f"the test {state}")
     request = of_lesson(lesson, "solutions", tests=(lesson.tests,), replaced=mutants.apply(mutant, lesson))
     alone = request.restricted(tuple(test.nodeid for test in right))
-    wrong = outcome.run(lab, alone, until=said_no)
-    killed = any(said_no(t) for t in wrong.tests.values())
+    wrong = outcome.run(lab, alone, until=lambda test: test.failed_by_assertion)
+    killed = any(t.failed_by_assertion for t in wrong.tests.values())
     return Finding(lesson.name, what, killed, "" if killed else f"survived: {failures(wrong) or 'the test passed'}")
-
-
-def said_no(test: TestResult) -> bool:
-    """The test failed by its own assertion; one that was ended at its deadline said nothing."""
-    return test.failed_by_assertion and not test.timed_out
 
 
 def named(function: str, results: Results) -> list[TestResult]:

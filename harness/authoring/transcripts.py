@@ -17,8 +17,10 @@ AFTER_ID = re.compile(r"(?i)(\b(?:p?pid|tid)\b\W{0,3})\d+")
 FRACTION = re.compile(r"(?<![\w.])\d[\d,]*\.\d+(?!\.?\d)")
 HEADING = re.compile(r"(?<!\S)(?:P?PID|TID|TIME|\S*\w ?\((?:ns|us|µs|ms|s)\))(?!\S)")
 NUMBER = re.compile(r"(?<!\S)-?[\d,]+(?!\S)")
-GUEST = re.compile(r"\b(?:x86_64|aarch64)(?=-linux-gnu\b)|(?<=\bLinux )\d[\w.+]*-cloud-\w+| \(on Linux [\w.]+, \w+\)")
-"""What names the guest's kernel or architecture: Debian's folders of libraries, a release, the title of a check."""
+GUEST = re.compile(r"\b(?:x86_64|aarch64)(?=-linux-gnu\b)|(?<=\bLinux )\d[\w.+-]*-cloud-\w+")
+"""What names the guest's kernel or architecture: Debian's folders of libraries, a release."""
+ELSEWHERE = re.compile(r" \(on Linux [\w.]+, \w+\)$", re.MULTILINE)
+"""What the title of a check has in a guest that is not the default one."""
 
 Span = tuple[int, int]
 
@@ -31,6 +33,7 @@ def same(one: str, other: str, varies: Iterable[str] = ()) -> bool:
 
 def comparable(text: str, varies: Iterable[re.Pattern[str]] = ()) -> str:
     """`text` with all that may differ between two runs replaced by a mark."""
+    text = ELSEWHERE.sub("", text)
     for pattern in (GUEST, *varies):
         text = pattern.sub(MARK, text)
     lines = list(_masked(text.splitlines()))

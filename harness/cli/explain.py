@@ -34,12 +34,16 @@ def explain(
     ],
     seconds: Annotated[float, typer.Option(help="how long a script runs in the lab")] = 10,
     args: Annotated[str, typer.Option(help="the script's arguments, as one string: --args '-p 42'")] = "",
+    trying: Annotated[bool, typer.Option("--try", help="apply the advice to a copy, and say what happens")] = False,
     as_json: Json = False,
 ) -> None:
     """Explain why a program fails: cause, line, what to try.
 
     Reads any log of the verifier or of BCC (- for standard input). A .bpf.c file is loaded
     in the lab, a BCC script (.py) runs there.
+
+    With --try, the change that is advised is made in a copy of the program, and the copy is
+    loaded or run too. Advice that does not help is not printed.
 
     The end of the log comes first, and the file with all of it; the explanation is last.
 
@@ -52,7 +56,7 @@ def explain(
     except ValueError as error:
         raise UsageError(f"--args {args}: {error}", remedy="workbook explain --help") from error
     kinds = set()
-    for name, found in diagnosis.all_of(files, lambda: opened("vm"), seconds, arguments):
+    for name, found in diagnosis.all_of(files, lambda: opened("vm"), seconds, arguments, trying):
         kinds.add(found.kind)
         if as_json:
             show_json(found.data(name))
@@ -78,7 +82,7 @@ def _print(name: str, found: Explanation, root: Path | None) -> None:
     rows = found.log.splitlines()
     if kept:
         fit = max(ROWS_MIN, min(ROWS_MAX, size.lines - len(body.splitlines()) - ROWS_AROUND))
-        rows = shown.excerpt(found, fit)
+        rows = shown.excerpt(found.log, found.message, fit)
         if _has_width():
             rows = [row if len(row) <= size.columns else f"{row[: size.columns - 1]}…" for row in rows]
     if rows:
@@ -92,19 +96,14 @@ def _print(name: str, found: Explanation, root: Path | None) -> None:
 
 def _kept(name: str, found: Explanation, root: Path | None) -> str:
     """Where the whole log can be read: the file that was given, else one in the checkout's own folder."""
-    from harness.course import files
-    from harness.learner import diagnosis, progress
-    from harness.protocol.visible import visible
+    from harness.learner import diagnosis, logs
 
     if name != "-" and not diagnosis.is_program(name):
         return name
     if root is None or not found.log:
         return ""
     try:
-        folder = progress.folder(root) / "explain"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{'input' if name == '-' else Path(name).name}.log"
-        files.write(path, f"{visible(found.log)}\n".encode())
+        path = logs.keep(root, "input" if name == "-" else Path(name).name, found.log)
     except (OSError, UsageError):  # nothing can be written here: the whole log is printed
         return ""
     return os.path.relpath(path)

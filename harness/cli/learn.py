@@ -34,19 +34,25 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from harness.course.catalog import Lesson
 
+LISTED = ("number", "slug", "track", "topic", "title")
+"""What `workbook list --json` says of a lesson."""
 app = typer.Typer()
 
 
 @app.command("list")
 def list_lessons(as_json: Json = False) -> None:
-    """List the lessons, in order."""
+    """List the lessons of each track, in order."""
+    from harness.course import catalog
+
     found = course()
     if as_json:
-        show_json([{"number": x.number, "slug": x.slug, "topic": x.topic, "title": x.title} for x in found])
+        show_json([{name: getattr(x, name) for name in LISTED} for x in found])
         return
     width = max((len(lesson.topic) for lesson in found), default=0)
-    for lesson in found:
-        show(f"{lesson.number}  {lesson.topic:<{width}}  {lesson.title}")
+    for title, lessons in catalog.by_track(found):
+        show(title, style="bold")
+        for lesson in lessons:
+            show(f"{lesson.number}  {lesson.topic:<{width}}  {lesson.title}")
 
 
 @app.command("progress")
@@ -55,22 +61,27 @@ def show_progress(as_json: Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from harness.course import catalog
     from harness.learner import progress
 
-    found = [(lesson, progress.standing(lesson)) for lesson in course()]
+    found = {lesson: progress.standing(lesson) for lesson in course()}
     if as_json:
-        show_json([{"slug": x.slug, "number": x.number, "steps": len(x.steps), **asdict(s)} for x, s in found])
+        told = [{"slug": x.slug, "number": x.number, "track": x.track, "steps": len(x.steps)} for x in found]
+        show_json([one | asdict(now) for one, now in zip(told, found.values(), strict=True)])
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("lesson", "steps", "hints", "last verdict", "checked"):
         table.add_column(heading)
-    for lesson, now in found:
-        style = "green" if now.verdict == "done" else "" if now.when else "dim"
-        done = f"{now.steps_done}/{len(lesson.steps)}"
-        hints = str(sum(now.hints_used.values()) or "")
-        verdict = f"{now.verdict} on {now.on}" if now.on else now.verdict
-        row = (lesson.name, done, hints, verdict, now.when.replace("T", " "))
-        table.add_row(*(Text(cell) for cell in row), style=style)  # rich takes [brackets] in a str for markup
+    for title, lessons in catalog.by_track(found):
+        table.add_row(title, style="bold")
+        for lesson in lessons:
+            now = found[lesson]
+            style = "green" if now.verdict == "done" else "" if now.when else "dim"
+            done = f"{now.steps_done}/{len(lesson.steps)}"
+            hints = str(sum(now.hints_used.values()) or "")
+            verdict = f"{now.verdict} on {now.on}" if now.on else now.verdict
+            row = (lesson.name, done, hints, verdict, now.when.replace("T", " "))
+            table.add_row(*(Text(cell) for cell in row), style=style)  # rich takes [brackets] in a str for markup
     out().print(table)
 
 
@@ -179,8 +190,8 @@ def watch(
 ) -> None:
     """Check on every save; move on when a lesson is done.
 
-    Keys: h hint, Enter check again, a all lessons (a line for each), d diff, q quit. Without a terminal they are read
-    from standard input; Ctrl-C ends it anywhere.
+    Keys: h hint, Enter check again, a all lessons (a line for each), j judge, c compare, r run, s stop, n next lesson,
+    d diff, R reset, U undo, q quit. Without a terminal they are read from standard input; Ctrl-C ends it anywhere.
     """
     from harness.learner import watch as watching
 
@@ -233,13 +244,15 @@ def verify(
     from harness.screen import LONG_S, working
 
     chosen, used = pick(lesson), a_seed(seed)
+    if tree == "lessons" and (early := progress.early(course(), chosen)):
+        note(early, style="yellow")
     what = progress.announced(chosen) if tree == "lessons" else f"checking {chosen.name}"
     with closing(opened(lab)) as where, working(err(), what, LONG_S) as say:
         view = verifying.verify(where, chosen, tree, say, used)
     if tree == "lessons":
         view.remember()
     if as_json:
-        steps = [{"number": r.step.number, "title": r.step.title, **asdict(r.verdict)} for r in view.steps]
+        steps = [{"number": r.step.number, "title": r.step.title, **r.verdict.data()} for r in view.steps]
         show_json(
             {"lesson": chosen.name, "tree": tree, "seed": used, "on": view.on, "exit": view.exit_code, "steps": steps}
         )
@@ -292,8 +305,7 @@ def run(
     Ctrl-C is passed on. No other program runs in the guest, so without arguments the loader watches the lesson's own
     example.
     """
-    from harness.guest.agent import starter
-    from harness.learner import artefacts, relay
+    from harness.learner import artefacts, live, relay
     from harness.run import needs, payload
 
     chosen = pick(lesson)
@@ -302,7 +314,7 @@ def run(
     given = arguments or list(chosen.demo)
     if given and not arguments:
         note(f"workbook run {chosen.number} -- {shlex.join(given)}", style="dim")
-    argv = starter.argv(str(folder / "loader.py"), *given)
+    argv = live.command(chosen, tree, given)
     artefacts.check_target(where, chosen.root)
     files = payload.of_folder(folder)
     lab = opened("vm")

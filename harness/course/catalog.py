@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from harness.course.tables import Table
 from harness.errors import UsageError
 
 FOLDER = re.compile(r"([0-9]{2})-([a-z0-9-]+)")
-KEYS = {"title", "topic", "teaches", "needs", "demo", "step"}
+KEYS = {"title", "topic", "track", "after", "teaches", "needs", "demo", "step"}
+BASICS = "basics"
+TRACKS = {BASICS: "The basics", "advanced": "The advanced track"}
+"""Each track's title, in the order in which learners take them."""
 STEP_KEYS = {"title"}
 HINT_KEYS = {"hints", "mutant"}
 EDITED = ("loader.py", "{stem}.bpf.c", "test_mine.py")
@@ -43,6 +46,10 @@ class Lesson:
     steps: tuple[Step, ...]
     demo: tuple[str, ...] = ()
     """Default arguments for `workbook run`: something to watch, since the guest is idle."""
+    track: str = BASICS
+    """A key of TRACKS."""
+    after: str = ""
+    """Number of the lesson that should be done before; empty where the one in front of it is enough."""
 
     @property
     def name(self) -> str:
@@ -115,7 +122,10 @@ class Course:
     def load(cls, root: Path) -> Course:
         """The course in `root`; UsageError names the first lesson.toml that is wrong."""
         folders = sorted(path for path in (root / "lessons").glob("*") if files.exists(path / "lesson.toml"))
-        return cls(root, tuple(load(folder) for folder in folders))
+        found = cls(root, tuple(load(folder) for folder in folders))
+        for lesson in found:
+            found.required(lesson)
+        return found
 
     def __iter__(self) -> Iterator[Lesson]:
         return iter(self.lessons)
@@ -142,6 +152,16 @@ class Course:
         """The lesson after `lesson`; None for the last."""
         return next(iter(self.lessons[self.index(lesson) + 1 :]), None)
 
+    def required(self, lesson: Lesson) -> Lesson | None:
+        """The lesson that `lesson` names in `after`; UsageError where none before it has that number."""
+        if not lesson.after:
+            return None
+        for one in self.earlier(lesson):
+            if one.number == lesson.after:
+                return one
+        path = lesson.folder() / "lesson.toml"
+        raise UsageError(f"{path}: 'after' is {lesson.after!r}, which is the number of no lesson before this one")
+
     def pick(self, wanted: str) -> Lesson:
         """The lesson named by number (3, 03), slug, folder or topic; UsageError lists what there is."""
         number = wanted.zfill(2)
@@ -154,6 +174,14 @@ class Course:
         raise UsageError(f"{wanted!r} {problem}: {names}", remedy="workbook list")
 
 
+def by_track(lessons: Iterable[Lesson]) -> list[tuple[str, list[Lesson]]]:
+    """Title and lessons of each track that has lessons here; tracks and lessons in their order."""
+    found: dict[str, list[Lesson]] = {track: [] for track in TRACKS}
+    for lesson in lessons:
+        found[lesson.track].append(lesson)
+    return [(TRACKS[track], those) for track, those in found.items() if those]
+
+
 def load(folder: Path) -> Lesson:
     """The lesson in `folder`; UsageError says what is wrong with its name or its lesson.toml."""
     match = FOLDER.fullmatch(folder.name)
@@ -161,6 +189,9 @@ def load(folder: Path) -> Lesson:
         raise UsageError(f"{folder}: a lesson's folder is named NN-slug")
     table = Table.load(folder / "lesson.toml", KEYS)
     steps = _steps(table, hints_of(folder))
+    track = table.line("track") if table.has("track") else BASICS
+    if track not in TRACKS:
+        raise table.wrong(f"'track' is {track!r}, expected one of {', '.join(TRACKS)}")
     return Lesson(
         root=folder.parent.parent,
         number=match[1],
@@ -171,6 +202,8 @@ def load(folder: Path) -> Lesson:
         needs=table.lines("needs"),
         steps=steps,
         demo=table.lines("demo") if table.has("demo") else (),
+        track=track,
+        after=table.line("after") if table.has("after") else "",
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+from harness.explain import declared
 from harness.explain.ctext import Place, Sources
-from harness.protocol.facts import Activity, Attachment, Layout, Map, Program, Script
+from harness.protocol.facts import Activity, Arrived, Attachment, Layout, Map, Program, Script
 
 Kind = Literal[
     "not-attached", "elsewhere", "never-hit", "filtered", "other-key", "not-opened", "not-read", "other-poll",
@@ -51,11 +53,15 @@ SET_ALL = "Set the whole key before its fields: struct key k = {}, or __builtin_
 COMPARE = "Look at its conditions: what they compare, and with what."
 COMPUTED_S = 0.3
 """Seconds of processor time from which on a sampled script should have met itself: some 30 samples at 99 Hz."""
+RING_EVENT_MIN = 16
+"""Bytes that an event takes in a ring buffer at least."""
 LOST_SHARE = 0.01
 """Of what was sent: a smaller loss is told by BCC itself, and no reason why nothing is seen."""
 
 
 NO_TEXTS = Sources()
+NOWHERE = Place(Path(), 0)
+"""A line that is filled in where it is known."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Cause:
     advice: str
     """One sentence: what to try."""
     place: Place | None = None
+    swaps: tuple[tuple[Place, str, str], ...] = ()
+    """What the advice means: a line, a text in it, and what takes its place."""
 
     def __str__(self) -> str:
         return f"{self.text} {self.advice}"
@@ -162,7 +170,9 @@ def _at_entry(facts: Activity, sources: Sources) -> Cause | None:
                 )
                 other = places[0].kind.replace("probe", "retprobe")
                 advice = f'Attach it to the return: bpf.attach_{other}(…, fn_name=b"{program.name}").'
-                return Cause("at-entry", text, advice, sources.c(line))
+                at, old = _attach_place(facts, sources, program), f"attach_{places[0].kind}"
+                swaps = ((at, old, f"attach_{other}"),) if at and _attaches(facts, program, old) else ()
+                return Cause("at-entry", text, advice, sources.c(line), swaps)
     return None
 
 
@@ -214,18 +224,32 @@ def _padding(facts: Activity, sources: Sources) -> Cause | None:
                 f"The map {one.name} holds {one.entries} entries under {_number(one.distinct, 'key')}:"
                 " the others differ in padding alone, bytes between the fields that are never set."
             )
-            return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
+            return _unset_key(text, sources, one.name)
         if one.unset:
             text = (
                 f"In {one.unset} of the {_number(one.entries, 'key')} of {one.name} the padding between fields holds"
                 " what was on the stack: it is never set, and one key can be spread over several entries."
             )
-            return Cause("padding", text, SET_ALL, sources.c(sources.key_line(one.name)))
+            return _unset_key(text, sources, one.name)
     return None
+
+
+def _unset_key(text: str, sources: Sources, table: str) -> Cause:
+    """The cause at the key's declaration, whose first `;` means a variable that is not set."""
+    at = sources.c(sources.key_line(table))
+    bare = at and re.search(r"\w\s*;", sources.own.splitlines()[at.line - 1])
+    return Cause("padding", text, SET_ALL, at, ((at, ";", " = {};"),) if at and bare else ())
 
 
 def _lost(facts: Activity, sources: Sources) -> Cause | None:
     for one in _script(facts).arrived:
+        if one.full and (dropped := _dropped_by_ring(facts, one)):
+            text = (
+                f"The ring buffer {one.table} was full {_times(one.full)} when it was read:"
+                f" {dropped}, {_number(one.events, 'event')} arrived. The kernel counts no losses of a ring."
+            )
+            advice = "Poll more often, do less in the callback, or give BPF_RINGBUF_OUTPUT more pages: a power of two."
+            return Cause("lost", text, advice, _call_place(facts, sources, "open_ring_buffer", one.table))
         if one.lost > (one.events if one.own_lost else LOST_SHARE * (one.events + one.lost)):
             text = (
                 f"{_number(one.lost, 'event')} of {one.table} {'was' if one.lost == 1 else 'were'} lost,"
@@ -237,6 +261,17 @@ def _lost(facts: Activity, sources: Sources) -> Cause | None:
             )
             return Cause("lost", text, advice, _call_place(facts, sources, "open_perf_buffer", one.table))
     return None
+
+
+def _dropped_by_ring(facts: Activity, came: Arrived) -> str:
+    """That a program ran more often than events of its ring arrived or wait there; empty where none did."""
+    for one in facts.maps:
+        writers = [program for program in _ran(facts) if one.id in program.maps]
+        waiting = (one.written - one.read) // RING_EVENT_MIN
+        if one.type == RING and one.name == came.table and len(writers) == 1:
+            runs = writers[0].runs
+            return _ran_often(writers[0]) if runs > came.events + waiting else ""
+    return ""
 
 
 def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
@@ -251,7 +286,9 @@ def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
     for program, places in idle:
         found = _another_file(program, places) or _another_function(facts, program, places)
         if found is not None:
-            return replace(found, place=_attach_place(facts, sources, program))
+            place = _attach_place(facts, sources, program)
+            swaps = tuple((place, old, new) for _, old, new in found.swaps) if place else ()
+            return replace(found, place=place, swaps=swaps)
     for program, places in idle:
         if facts.script is not None and facts.script.ended and (late := _too_early(facts, program, places)) is not None:
             return replace(late, place=_attach_place(facts, sources, program))
@@ -286,9 +323,8 @@ def _another_function(facts: Activity, program: Program, places: list[Attachment
                 f"{program.name} is attached to {place.target}, which was not called once;"
                 f" {busy} was called {_times(calls[busy])}."
             )
-            return Cause(
-                "elsewhere", text, f'Attach it to {busy}: bpf.get_syscall_fnname(b"{busy}") names its function.'
-            )
+            advice = f'Attach it to {busy}: bpf.get_syscall_fnname(b"{busy}") names its function.'
+            return Cause("elsewhere", text, advice, swaps=((NOWHERE, WRAPPER.sub("", place.target), busy),))
     return None
 
 
@@ -358,7 +394,9 @@ def _not_polled(facts: Activity, sources: Sources, program: Program, one: Map) -
     opened = _call_place(facts, sources, f"open_{kind}_buffer", one.name)
     if not mine and others:
         text = f"{text}: {others[0].what} reads {other} buffers alone, and {one.name} is a {kind} buffer."
-        return Cause("other-poll", text, advice, sources.called(others[0].path, others[0].line) or opened)
+        at = sources.called(others[0].path, others[0].line)
+        swaps = ((at, others[0].what, others[0].what.replace(other, kind, 1)),) if at else ()
+        return Cause("other-poll", text, advice, at or opened, swaps)
     if mine and one.name in _called(facts, "wakeup_events"):
         advice = f"open_perf_buffer was given wakeup_events: call bpf.{kind}_buffer_consume() after the loop."
     elif mine:
@@ -380,6 +418,22 @@ def _under_another_key(facts: Activity, sources: Sources) -> Cause | None:
             )
             return Cause("other-key", text, "Use one key on both sides; items() shows what is there.")
     return None
+
+
+def _pointer_for_key(facts: Activity, sources: Sources) -> Cause | None:
+    return pointer_for_key(sources)
+
+
+def pointer_for_key(sources: Sources) -> Cause | None:
+    """The address of a pointer where a map's key is due: it loads if the key has 8 bytes or fewer."""
+    found = declared.pointer_key(sources.own)
+    if found is None:
+        return None
+    line, call, name, table = found
+    text = f"{call} is given &{name}, the address of a pointer: that becomes the key, not the {table.key}."
+    at = sources.c(line)
+    swaps = ((at, f"&{name}", name),) if at else ()
+    return Cause("other-key", text, f"Leave out the &: {call}({name}, …).", at, swaps)
 
 
 def _not_the_workload(facts: Activity, sources: Sources) -> Cause | None:
@@ -434,10 +488,10 @@ def _filtered(facts: Activity, sources: Sources) -> Cause | None:
 
 Look = Callable[[Activity, Sources], Cause | None]
 LOOKS: tuple[Look, ...] = (
-    _not_attached, _at_entry, _layout, _padding, _lost, _never_hit, _rival_reader, _not_read, _under_another_key,
-    _not_the_workload, _filtered,
+    _not_attached, _at_entry, _layout, _padding, _pointer_for_key, _lost, _never_hit, _rival_reader, _not_read,
+    _under_another_key, _not_the_workload, _filtered,
 )  # fmt: skip
-OF_WHAT_CAME: tuple[Look, ...] = (_at_entry, _layout, _padding, _lost)
+OF_WHAT_CAME: tuple[Look, ...] = (_at_entry, _layout, _padding, _pointer_for_key, _lost)
 
 
 def _script(facts: Activity) -> Script:
@@ -479,6 +533,11 @@ def _call_place(facts: Activity, sources: Sources, what: str, name: str | None =
         if one.what == what and name in (None, one.name):
             return sources.called(one.path, one.line)
     return None
+
+
+def _attaches(facts: Activity, program: Program, what: str) -> bool:
+    """Whether the script itself called that function for the program: BCC attaches others by their names."""
+    return any(one.what == what and one.name == program.name for one in _script(facts).calls)
 
 
 def _attach_place(facts: Activity, sources: Sources, program: Program) -> Place | None:

@@ -19,6 +19,8 @@ SIZES = {
     "uid_t": 4, "gid_t": 4, "unsigned int": 4, "unsigned": 4, "u64": 8, "s64": 8, "long": 8, "unsigned long": 8,
     "long long": 8, "unsigned long long": 8, "size_t": 8,
 }  # fmt: skip
+STORED = re.compile(r"\b(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|update|insert|delete|increment)\s*\((?P<given>[^;]*)")
+"""A map's method, and what it is given."""
 ORIGIN = r"(?P<call>(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|ringbuf_reserve)\s*\([^;\n]{0,200}\))"
 TYPE = r"(?:const\s+)?(?:struct\s+\w+|unsigned(?:\s+(?:int|long|long\s+long|char|short))?|long\s+long|\w+)"
 LITERAL = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|//[^\n]*|/\*(?:(?!\*/)[^\n])*\*/")
@@ -121,6 +123,22 @@ def origin(own: str, name: str, line: int) -> Origin | None:
         if found := pattern.search(code(rows[number - 1])):
             call = limits.line(rows[number - 1])[found.start("call") : found.end("call")]
             return Origin(name, " ".join(call.split()), found["map"], found["method"], number)
+    return None
+
+
+def pointer_key(own: str) -> tuple[int, str, str, Map] | None:
+    """Line, call and pointer where a map's method is given the address of a pointer to the key; and the map.
+
+    The pointer's own 8 bytes become the key. A map that is keyed by pointers is none of these.
+    """
+    tables = maps(own)
+    for number, row in enumerate(own.splitlines(), 1):
+        found = STORED.search(code(row))
+        table = tables.get(found["map"]) if found else None
+        given = re.match(r"\s*&\s*(\w+)\s*[,)]", found["given"]) if found else None
+        one = variable(own, given[1], number) if given and table else None
+        if found and table and one and one.pointer and one.type == table.key:
+            return number, f"{found['map']}.{found['method']}", one.name, table
     return None
 
 

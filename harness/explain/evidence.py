@@ -11,6 +11,7 @@ from typing import Literal
 from harness.explain import forms, limits, numbers
 from harness.explain.ctext import Sources
 from harness.protocol.facts import Activity, Frame, Gathered, Symbols
+from harness.protocol.shorten import shortened
 
 Stage = Literal["compile", "load", "attach", "run", "ok"]
 
@@ -52,7 +53,8 @@ COMPLAINT = re.compile(
     r"|^(?:\w+\.)*\w*(?:Error|Exception)\b|^(?:R\d+ )?invalid |^RTNETLINK answers"
     r"|(?<![/.])\b(?:prohibited|disallowed|restricted|denied)\b(?![/.]\w)"
     r"|\bsegmentation fault\b|\bcore dumped\b|^Killed$|^Aborted|^(?:Possibly l|L)ost \d"
-    r"|\b[Mm]ap (?:is )?full\b| is missing\b|\bmust (?:be|provide) \w"
+    r"|\b[Mm]ap (?:is )?full\b| is missing\b|\bmust (?:be|provide) \w|\bnot supported \(requires |\bexit status [1-9]"
+    r"|\bapply CO-RE relocations: |\bdoesn't support global data$|: parameter mismatch$"
 )
 """What a line of a tool's has that complains; names in a table of results seldom have it."""
 
@@ -130,7 +132,7 @@ class Evidence:
 
 def of_log(text: str, file: Path | None = None) -> Evidence:
     """Evidence from a log alone."""
-    text = forms.plain(limits.shortened(text))
+    text = forms.plain(shortened(text, limits.TEXT_MAX))
     return Evidence(
         stage=stage_of(text),
         text=text,

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.explain import causes, limits, near, places
+from harness.explain import causes, change, limits, near, places
+from harness.explain.causes import Cause
+from harness.explain.change import Change
 from harness.explain.ctext import Place
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
@@ -49,13 +51,19 @@ class Explanation:
     """The essential line of the log."""
     log: str = ""
     """All of it."""
+    changes: tuple[Change, ...] = ()
+    """What the advice means as lines of the learner's text; of several the first that helps is enough."""
+    tried: str = ""
+    """What happened when a change was tried; empty where none was."""
+    helped: bool | None = None
+    """Whether it did; None where none was tried."""
 
     def data(self, file: str) -> dict[str, object]:
         """The object that `--json` prints for `file`."""
         return {
             "kind": self.kind, "rule": self.rule, "file": str(self.path or file), "line": self.line,
             "cause": self.cause, "since": list(self.since), "advice": self.advice, "page": self.page,
-            "message": self.message, "asked": file,
+            "message": self.message, "tried": self.tried, "helped": self.helped, "asked": file,
         }  # fmt: skip
 
 
@@ -70,6 +78,8 @@ def explain(evidence: Evidence) -> Explanation:
     if _accepted(evidence, finding):
         return Explanation("ok", path=evidence.file)
     whole = _whole(evidence)
+    if evidence.exception == "KeyError" and (silent := _of_silence(evidence)).rule == "other-key":
+        return replace(silent, path=finding.path, line=finding.line, source=_source(evidence, finding))
     for rule in rules():
         if (found := rule.match(evidence, finding)) is not None:
             return _made(rule, found.groups, evidence, replace(finding, message=found.message), whole)
@@ -105,19 +115,23 @@ def _accepted(evidence: Evidence, finding: Finding) -> bool:
 def _of_silence(evidence: Evidence) -> Explanation:
     """Nothing failed: all is well, or what was seen is wrong or nothing, and the kernel knows why."""
     seen = evidence.activity
-    if seen is None:
-        return Explanation("ok", path=evidence.file)
     sources = evidence.sources
-    found = causes.cause(seen, sources)
+    found = causes.cause(seen, sources) if seen else causes.pointer_for_key(sources)
     if found is None:
-        return Explanation("ok", path=evidence.file, cause=causes.what_came(seen))
+        return Explanation("ok", path=evidence.file, cause=causes.what_came(seen) if seen else "")
     place = found.place or Place(evidence.file or Path(), 0)
     rows = evidence.files.get(place.path, sources.own).splitlines()
     return Explanation(
         "silent", found.kind, place.path, place.line or None,
         source=rows[place.line - 1] if 0 < place.line <= len(rows) else "", cause=found.text, advice=found.advice,
-        page=f"docs/silent.md#{found.kind}", log=evidence.text,
+        page=f"docs/silent.md#{found.kind}", log=evidence.text, changes=_swapped(found, evidence),
     )  # fmt: skip
+
+
+def _swapped(cause: Cause, evidence: Evidence) -> tuple[Change, ...]:
+    """The change that the advice about a silent program means."""
+    made = (change.swapped(evidence.files.get(at.path, ""), at.path, at.line, old, new) for at, old, new in cause.swaps)
+    return tuple(filter(None, made))
 
 
 def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Finding, whole: str) -> Explanation:
@@ -144,8 +158,17 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
         _mark(source, finding.column, more.token or (name if rule.line else "")),
-        finding.message, whole,
+        finding.message, whole, _changes(rule, found, evidence, finding, more if own else Places()),
     )  # fmt: skip
+
+
+def _changes(
+    rule: Rule, words: dict[str, str], evidence: Evidence, finding: Finding, more: Places
+) -> tuple[Change, ...]:
+    """The changes that the advice means: those of the places, else what the rule's words mean."""
+    text = _text(evidence, finding.path)
+    own = more.changes or (change.of_words(rule.id, words, text, finding.path, finding.line),)
+    return tuple(filter(None, own))
 
 
 def _mark(source: str, column: int | None, token: str) -> tuple[int, int]:
@@ -200,9 +223,13 @@ def _kind(name: str) -> str:
 
 def _source(evidence: Evidence, finding: Finding) -> str:
     """The line that is shown: the learner's, else as the log has it."""
-    text = evidence.own if finding.path == evidence.path else evidence.files.get(finding.path or Path(), "")
-    rows = text.splitlines()
+    rows = _text(evidence, finding.path).splitlines()
     return rows[finding.line - 1] if finding.line and finding.line <= len(rows) else finding.shown
+
+
+def _text(evidence: Evidence, path: Path | None) -> str:
+    """The learner's text in `path`."""
+    return evidence.own if path == evidence.path else evidence.files.get(path or Path(), "")
 
 
 def _whole(evidence: Evidence) -> str:

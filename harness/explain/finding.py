@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.explain import forms, limits, lines, numbers, registers, stack, verifier
 from harness.explain.evidence import CLANG, LLVM, WARNING, Evidence
 from harness.protocol.facts import Frame
+from harness.protocol.shorten import shortened
 
 PLACE = re.compile(r"^(?:at |goroutine |\S+\.(?:go|rs|py):\d+)|^make(?:\[\d+\])?: \*\*\*")
 """Rows that only say where, or that something had failed before."""
@@ -53,13 +54,13 @@ class Finding:
 
 def bounded(evidence: Evidence) -> Evidence:
     """The same evidence, as much of it as is looked at; what comes after need not ask how long a text is."""
-    text = limits.shortened(evidence.text)
+    text = shortened(evidence.text, limits.TEXT_MAX)
     raised = "" if evidence.message in text else f"\n{evidence.exception}: {evidence.message}"
     return replace(
         evidence,
         text=text,
         said=forms.said(f"{text}{raised}"),
-        log=limits.shortened(evidence.log),
+        log=shortened(evidence.log, limits.TEXT_MAX),
         own=limits.source(evidence.own),
         rewritten=limits.source(evidence.rewritten),
         program=limits.line(evidence.program),

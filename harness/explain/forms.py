@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from harness.explain import limits
+from harness.protocol.shorten import shortened
 
 ONE_LINE = re.compile(
     r"^(?P<before>.*\bload program: (?P<error>[a-z][a-z ]{3,40})): (?P<log>\S.*?)"
@@ -65,7 +66,7 @@ def _lines(found: re.Match[str]) -> str:
 
 def said(text: str) -> str:
     """What the tools said: `text` without the verifier's steps and a traceback's code, cut to what is searched."""
-    return limits.shortened("\n".join(map(limits.message, _said(text))), SAID_MAX)
+    return shortened("\n".join(map(limits.message, _said(text))), SAID_MAX)
 
 
 def _said(text: str) -> Iterator[str]:

@@ -27,14 +27,6 @@ STEPS_BACK_MAX = 8
 """Lines before a refused instruction's that are looked at for one that the learner wrote."""
 
 
-def shortened(text: str, size_max: int = TEXT_MAX) -> str:
-    """`text`, half of `size_max` from each end and a line in place of the middle if it is longer."""
-    if len(text) <= size_max:
-        return text
-    half = size_max // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"
-
-
 def message(text: str) -> str:
     """As much of an essential line as is looked at."""
     return text[:MESSAGE_MAX]

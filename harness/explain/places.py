@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.explain import declared, limits
+from harness.explain import change, declared, limits
+from harness.explain.change import Change
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
 
@@ -18,6 +19,7 @@ FOLLOWED = r"(?:\*+\s*(?P<star>[A-Za-z_]\w*)|\b(?P<arrow>[A-Za-z_]\w*)\s*->|\b(?
 INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[^\[\]]*[A-Za-z_][^\[\]]*?)\s*\]")
 READ = re.compile(r"\b(?P<pointer>[A-Za-z_]\w*)\s*->\s*(?P<field>\w+)")
 END = re.compile(r"\b(\w+)\s*=\s*\(void \*\)\s*\(\w+\)\s*\w+->data_end\b")
+CONTEXT = re.compile(r"\(\s*struct (?:xdp_md|__sk_buff)\s*\*\s*(\w+)\s*\)")
 FIXED = re.compile(r"invalid (?:indirect access to|write to|read from) stack R\d+ off=-?\d+ size=(\d{1,9})\b")
 ORIGIN = re.compile(
     r"^; [^\n]{0,200}?\b(?P<name>\w+) = "
@@ -27,7 +29,6 @@ ORIGIN = re.compile(
 )
 """A comment in a verifier's log: the line of the source that made the next instructions."""
 TOLD = re.compile(r"\bbpf_\w+\s*\(\s*(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*(?P<length>[A-Za-z_]\w*)\s*,")
-STORED = re.compile(r"\b(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|update|insert|delete|increment)\s*\((?P<given>[^;]*)")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Places:
     advice: str = ""
     register: str = ""
     """The register that holds the token."""
+    changes: tuple[Change | None, ...] = ()
+    """What `advice` means as lines of the text; of several the first that helps is enough, None stands for none."""
 
 
 def of(rule: str, evidence: Evidence, finding: Finding) -> Places:
@@ -51,6 +54,20 @@ def of(rule: str, evidence: Evidence, finding: Finding) -> Places:
     if look is None or finding.path != evidence.path or not finding.line or finding.line > len(rows):
         return Places()
     return look(evidence, finding, declared.code(rows[finding.line - 1]))
+
+
+def _before(evidence: Evidence, finding: Finding, *statements: str) -> Change | None:
+    if finding.path is None or not finding.line:
+        return None
+    return change.before(evidence.own, finding.path, finding.line, *statements)
+
+
+def _instead(evidence: Evidence, finding: Finding, line: int, *rows: str) -> Change | None:
+    return change.instead(evidence.own, finding.path, line, *rows) if finding.path else None
+
+
+def _row(evidence: Evidence, line: int | None) -> str:
+    return evidence.own.splitlines()[line - 1] if line else ""
 
 
 def _of_log(evidence: Evidence, finding: Finding) -> Places:
@@ -73,14 +90,29 @@ def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
     names = dict.fromkeys(found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, row))
     names |= dict.fromkeys(re.findall(r"[(,]\s*(\w+)\s*(?=[,)])", row))
     known = [one for name in names if (one := declared.origin(evidence.own, name, finding.line or 0))]
+    known = known or _of_functions(evidence.own, row, finding.line or 0)
     if len(known) != 1:
         return Places()
     (found,) = known
     since = f"{found.name} comes from {found.call}, line {found.line}, and may be NULL"
-    leave = "return;" if _is_void(evidence.own, finding.line or 0) else "return 0;"
+    leave = "return;" if _is_void(evidence.own, finding.line or 0) else _leave(evidence.own)
     advice = f"Before this line: if (!{found.name}) {leave}"
     register = re.match(r"R\d+", finding.message)
-    return Places(found.name, (since,), advice, register[0] if register else "")
+    changed = _before(evidence, finding, f"if (!{found.name}) {leave}") if found.line != finding.line else None
+    return Places(found.name, (since,), advice, register[0] if register else "", (changed,))
+
+
+def _of_functions(own: str, row: str, line: int) -> list[declared.Origin]:
+    """The pointers that a row follows, and that a call gave their value."""
+    names = dict.fromkeys(found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, row))
+    made = (one for name in names if (one := declared.variable(own, name, line)) and one.pointer)
+    called = (one for one in made if re.fullmatch(r"\w+\([^()]*\)", one.value))
+    return [declared.Origin(one.name, one.value, "", "", one.line) for one in called]
+
+
+def _leave(own: str) -> str:
+    """How a program goes that has nothing to do: 0 is right for all but XDP, where it drops the packet."""
+    return "return XDP_PASS;" if "xdp_md" in own else "return 0;"
 
 
 def _is_void(own: str, line: int) -> bool:
@@ -90,11 +122,11 @@ def _is_void(own: str, line: int) -> bool:
 
 
 def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
-    if fixed := _fixed_length(evidence, finding, row):
+    if fixed := _fixed_length(evidence, finding, row) or _size_of_another(evidence, finding, row):
         return fixed
     found = {(one["array"], one["index"]) for one in INDEX.finditer(row)}
     since = _of_map(evidence, finding)
-    if not found and (told := _told_length(evidence, row)):
+    if not found and (told := _told_length(evidence, finding, row)):
         return told
     if len(found) != 1:
         return Places(since=since)
@@ -109,7 +141,7 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
         return Places(index, since)
     if not index.isidentifier():
         advice = f"Before this line: u64 i = {index}; if (i >= {size}) return 0; then {array}[i] here."
-        return Places(index, since, advice)
+        return Places(index, since, advice, changes=(_kept_index(evidence, finding, array, index, size),))
     if checked := _checked(evidence.own, index, finding.line or 0):
         since = (
             f"{index} is compared in line {checked}, which does not count here: the compiler keeps another copy of it,"
@@ -117,13 +149,42 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
             *since,
         )
         kept = f'hold the index in a u64, then asm volatile("" : "+r"({index})); and compare right before this line'
-        return Places(index, since, f"Keep what was compared: {kept}: if ({index} >= {size}) return 0;")
+        advice = f"Keep what was compared: {kept}: if ({index} >= {size}) return 0;"
+        return Places(index, since, advice, changes=(_kept_index(evidence, finding, array, index, size),))
     masked = f", or {array}[{index} & ({size} - 1)] here" if value and value & (value - 1) == 0 else ""
     advice = f"Right before this line: if ({index} >= {size}) return 0; with {index} unsigned{masked}."
-    return Places(index, since, advice)
+    unsigned = "u64" if _is_wide(evidence.own, index, finding.line or 0) else "u32"
+    changes = [_before(evidence, finding, f"if (({unsigned}){index} >= {size}) {_leave(evidence.own)}")]
+    if masked and finding.line:
+        old = re.compile(rf"(\b{re.escape(array)}\s*\[)\s*{re.escape(index)}\s*\]")
+        row = old.sub(rf"\g<1>{index} & ({size} - 1)]", _row(evidence, finding.line))
+        changes.append(_instead(evidence, finding, finding.line, row))
+    return Places(index, since, advice, changes=tuple(changes))
 
 
-def _told_length(evidence: Evidence, row: str) -> Places | None:
+def _kept_index(evidence: Evidence, finding: Finding, array: str, index: str, size: str) -> Change | None:
+    """The index in a variable that the compiler cannot copy, compared right before it is used."""
+    if not finding.line:
+        return None
+    name = next(one for one in ("i", "at", "place", "index_") if not re.search(rf"\b{one}\b", evidence.own))
+    keep = f'u64 {name} = {index}; asm volatile("" : "+r"({name})); if ({name} >= {size}) {_leave(evidence.own)}'
+    old = re.compile(rf"(\b{re.escape(array)}\s*\[)\s*{re.escape(index)}\s*\]")
+    made = _before(evidence, finding, keep)
+    if made is None:
+        return None
+    row = _row(evidence, finding.line)
+    new = old.sub(rf"\g<1>{name}]", row)
+    lines = ((line, tuple(one.replace(row, new) for one in rows)) for line, rows in made.lines)
+    return Change(made.path, tuple(lines)) if finding.line in dict(made.lines) else None
+
+
+def _is_wide(own: str, name: str, line: int) -> bool:
+    """Whether a variable has 8 bytes, or nothing is known of it."""
+    found = declared.variable(own, name, line)
+    return found is None or declared.size(found.type) not in (1, 2, 4)
+
+
+def _told_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
     """A helper is told a length by a variable, after the array that it writes into."""
     found = TOLD.search(row)
     entries = declared.length(evidence.own, found["array"]) if found else None
@@ -131,9 +192,11 @@ def _told_length(evidence: Evidence, row: str) -> Places | None:
         return None
     name, to = found["length"], found["to"].lstrip("&")
     since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
+    unsigned = "u64" if _is_wide(evidence.own, name, finding.line or 0) else "u32"
     return Places(
-        name, (since,), f"Before this line: if ({name} > sizeof({to})) {name} = sizeof({to}); with {name} unsigned."
-    )
+        name, (since,), f"Before this line: if ({name} > sizeof({to})) {name} = sizeof({to}); with {name} unsigned.",
+        changes=(_before(evidence, finding, f"if (({unsigned}){name} > sizeof({to})) {name} = sizeof({to});"),),
+    )  # fmt: skip
 
 
 def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
@@ -143,7 +206,30 @@ def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | No
     if not told or not found or not (entries := declared.length(evidence.own, found["array"])):
         return None
     since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
-    return Places(told[1], (since,), f"Write sizeof({found['to'].lstrip('&')}) for {told[1]}.")
+    size = f"sizeof({found['to'].lstrip('&')})"
+    named = re.sub(rf"(,\s*){told[1]}\b", rf"\g<1>{size}", _row(evidence, finding.line), count=1)
+    return Places(
+        told[1],
+        (since,),
+        f"Write {size} for {told[1]}.",
+        changes=(_instead(evidence, finding, finding.line or 0, named),),
+    )
+
+
+def _size_of_another(evidence: Evidence, finding: Finding, row: str) -> Places | None:
+    """A variable's address goes with the size of another structure."""
+    found = re.search(r"&\s*(?P<name>\w+)\s*,\s*(?P<size>sizeof\s*\(\s*(?P<type>struct\s+\w+)\s*\))", row)
+    one = declared.variable(evidence.own, found["name"], finding.line or 0) if found else None
+    if not found or not one or one.pointer or one.length or one.type == " ".join(found["type"].split()):
+        return None
+    if not one.type.startswith("struct "):
+        return None
+    named = _row(evidence, finding.line).replace(found["size"], f"sizeof({one.name})", 1)
+    return Places(
+        found["size"], (f"{one.name} is a {one.type}, line {one.line}",),
+        f"Write sizeof({one.name}) for {found['size']}.",
+        changes=(_instead(evidence, finding, finding.line or 0, named),),
+    )  # fmt: skip
 
 
 def _checked(own: str, name: str, line: int) -> int | None:
@@ -166,6 +252,8 @@ def _packet(evidence: Evidence, finding: Finding, row: str) -> Places:
     known = (declared.variable(evidence.own, name, finding.line or 0) for name in names)
     pointers = [one for one in known if one and one.pointer]
     ends = {found[1] for found in re.finditer(END, evidence.own)}
+    if not ends and (context := CONTEXT.search(evidence.own)):
+        ends = {f"(void *)(long){context[1]}->data_end"}
     if len(pointers) != 1 or len(ends) != 1:
         return Places()
     (pointer,), (end,) = pointers, ends
@@ -173,8 +261,10 @@ def _packet(evidence: Evidence, finding: Finding, row: str) -> Places:
     if compared or pointer.type in ("struct xdp_md", "struct __sk_buff"):
         return Places()
     since = f"{pointer.name} is a {pointer.type} *, line {pointer.line}: nothing compares its end with {end}"
-    leave = "return XDP_PASS;" if "xdp_md" in evidence.own else "return 0;"
-    return Places(pointer.name, (since,), f"Before this line: if ((void *)({pointer.name} + 1) > {end}) {leave}")
+    compare = f"if ((void *)({pointer.name} + 1) > {end}) {_leave(evidence.own)}"
+    return Places(
+        pointer.name, (since,), f"Before this line: {compare}", changes=(_before(evidence, finding, compare),)
+    )
 
 
 def _unset(evidence: Evidence, finding: Finding, row: str) -> Places:
@@ -190,7 +280,12 @@ def _unset(evidence: Evidence, finding: Finding, row: str) -> Places:
     begin = "{}" if array or found.type.startswith("struct ") else "0"
     since = f"{found.name} is declared in line {found.line}, with no value"
     gaps = "; then its fields, not = {.a = 1}, which leaves the gaps" if found.type.startswith("struct ") else ""
-    return Places(found.name, (since,), f"Line {found.line}: {found.type} {found.name}{array} = {begin};{gaps}")
+    bare = re.compile(rf"\b{re.escape(found.name)}\b(?:\s*\[[^\]]*\])?(?=\s*[,;])")
+    row = bare.sub(rf"\g<0> = {begin}", _row(evidence, found.line), count=1)
+    return Places(
+        found.name, (since,), f"Line {found.line}: {found.type} {found.name}{array} = {begin};{gaps}",
+        changes=(_instead(evidence, finding, found.line, row),),
+    )  # fmt: skip
 
 
 def _reserved(evidence: Evidence, finding: Finding, row: str) -> Places:
@@ -199,7 +294,10 @@ def _reserved(evidence: Evidence, finding: Finding, row: str) -> Places:
         return Places()
     name, ring = found[1], found[2]
     advice = f"On each path after this line that leaves without ringbuf_submit: {ring}.ringbuf_discard({name}, 0);"
-    return Places(name, (), advice)
+    path, line = finding.path, finding.line
+    return Places(
+        name, (), advice, changes=(change.discarded(evidence.own, path, line, name, ring),) if path and line else ()
+    )
 
 
 def _read(evidence: Evidence, finding: Finding, row: str) -> Places:
@@ -213,7 +311,22 @@ def _read(evidence: Evidence, finding: Finding, row: str) -> Places:
     since = (f"{pointer} is set in line {found.line}, to {found.value}",) if found and found.value else ()
     copied = f"bpf_probe_read_kernel(&copy, sizeof(copy), &{pointer}->{field});"
     advice = f"Copy it first: {copied} bpf_probe_read_user for a process's memory."
-    return Places(pointer, since, advice)
+    return Places(pointer, since, advice, changes=(_copied(evidence, finding, pointer, field),))
+
+
+def _copied(evidence: Evidence, finding: Finding, pointer: str, field: str) -> Change | None:
+    """The field copied into a variable, which stands in its place in the line."""
+    made = _before(
+        evidence, finding, f"typeof({pointer}->{field}) copy = {{}};",
+        f"bpf_probe_read_kernel(&copy, sizeof(copy), &{pointer}->{field});",
+    )  # fmt: skip
+    if made is None or re.search(r"\bcopy\b", evidence.own):
+        return None
+    row = _row(evidence, finding.line)
+    new = re.sub(rf"\b{re.escape(pointer)}\s*->\s*{re.escape(field)}\b", "copy", row)
+    return Change(
+        made.path, tuple((line, tuple(new if one == row else one for one in rows)) for line, rows in made.lines)
+    )
 
 
 def _largest(evidence: Evidence, finding: Finding, row: str) -> Places:
@@ -226,7 +339,7 @@ def narrow(own: str, line: int | None) -> dict[str, str] | None:
     rows = own.splitlines()
     if not line or line > len(rows):
         return None
-    found = STORED.search(declared.code(rows[line - 1]))
+    found = declared.STORED.search(declared.code(rows[line - 1]))
     table = declared.maps(own).get(found["map"]) if found else None
     if not found or not table:
         return None

@@ -17,7 +17,7 @@ ROW_MAX = 200
 """Characters of a log's row that are shown."""
 WIDTH_MIN = 20
 """Columns below which nothing is wrapped: no terminal."""
-CODE = re.compile(r"\s*(?:\d+ \| |\^~*$)")
+CODE = re.compile(r"\s*(?:\d+ [|+] |\^~*$)")
 
 
 def place(found: Explanation, root: Path) -> str:
@@ -41,15 +41,17 @@ def body(found: Explanation) -> str:
         rows += ["", f"it said: {found.message}"]
     if found.advice:
         rows += ["", f"try: {found.advice}"]
+    if found.tried:
+        rows += ["", f"tried: {found.tried}"]
     if found.page:
         rows.append(f"read: {found.page}")
     return visible("\n".join(rows))
 
 
-def excerpt(found: Explanation, rows_max: int) -> list[str]:
-    """The rows of the log that end with the essential line, at most `rows_max`; its last where that is not in it."""
-    rows = visible(found.log).splitlines()
-    first = visible(found.message).split("; ")[0].partition(": ")[2] or found.message
+def excerpt(log: str, message: str, rows_max: int) -> list[str]:
+    """The rows of a log that end with its essential line, at most `rows_max`; its last where that is not in it."""
+    rows = visible(log).splitlines()
+    first = visible(message).split("; ")[0].partition(": ")[2] or message
     ends = [n for n, row in enumerate(rows) if first and first[:ROW_MAX] in row]
     end = ends[-1] + 1 if ends else len(rows)
     return [row[:ROW_MAX] for row in rows[max(0, end - rows_max) : end]]

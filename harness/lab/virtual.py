@@ -14,7 +14,7 @@ from harness.lab.guest import SETTLE_DEADLINE_S, Deadlines, Guest
 from harness.lab.machine import Machine
 from harness.lab.now import settling
 from harness.lab.saved import SavedGuest
-from harness.protocol.messages import Collected, Run, Settled
+from harness.protocol.messages import Precompiled, Run, Settled
 
 
 class VirtualLab:
@@ -49,16 +49,16 @@ class VirtualLab:
         self._begun = begun
 
     def wait_until_begun(self) -> None:
-        """Until the run that was begun has collected its tests."""
+        """Until the run that was begun has collected its tests, and has compiled the programs once."""
         assert self._waiting is not None
         channel = self._waiting.channel
         seen: list[Received] = []
         for message in channel.messages(channel.deadline(SETTLE_DEADLINE_S)):
             seen.append(message)
-            if isinstance(message, Collected):
+            if isinstance(message, Precompiled):
                 channel.unread(seen)
                 return
-        raise GuestLost("the guest that was begun ahead of time does not collect")
+        raise GuestLost("the guest that was begun ahead of time has not compiled its programs")
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Guest]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +15,7 @@ from harness.explain.evidence import Evidence, of_gathered, of_log
 from harness.explain.explanation import Explanation
 from harness.lab.channel import Output
 from harness.lab.guest import Guest, Lab
+from harness.protocol.facts import Gathered
 from harness.protocol.frames import WireError
 from harness.protocol.messages import Exited, InternalError, Spawn, read_gathered
 from harness.protocol.visible import visible
@@ -38,31 +39,58 @@ def is_program(name: str) -> bool:
 
 
 def all_of(
-    names: list[str], open_lab: Callable[[], Lab], seconds: float, arguments: Sequence[str] = ()
+    names: list[str], open_lab: Callable[[], Lab], seconds: float, arguments: Sequence[str] = (), trying: bool = False
 ) -> Iterator[tuple[str, Explanation]]:
     """Each name with its explanation, in order; UsageError for a file that is not there, LabError if the lab cannot.
 
-    A script runs for `seconds`, with `arguments`.
+    A script runs for `seconds`, with `arguments`. With `trying` the changes that are advised are tried, in one more
+    guest for all of them; then no explanation comes before the last one is known.
     """
     for name in names:
         if name != "-" and not Path(name).is_file():
             raise UsageError(f"{name}: no such file", remedy="workbook explain --help")
     programs = [Path(name).absolute() for name in names if is_program(name)]
+    sent = around(programs)
+    texts = decoded(sent)
     with contextlib.ExitStack() as stack:
-        gathered: Iterator[Evidence | GuestLost] = iter(())
+        gathered: Iterator[Gathered | GuestLost] = iter(())
         if programs:
-            gathered = stack.enter_context(contextlib.closing(gather(open_lab(), programs, seconds, arguments)))
-        for name in names:
-            yield name, _of_program(name, next(gathered)) if is_program(name) else explained(_of_log(name))
+            gathered = stack.enter_context(contextlib.closing(gather(open_lab(), programs, sent, seconds, arguments)))
+        found = (
+            (name, _of_program(name, next(gathered), texts) if is_program(name) else explained(_of_log(name)))
+            for name in names
+        )
+        yield from _tried([*found], sent, open_lab, seconds, arguments) if trying else found
 
 
-def _of_program(name: str, found: Evidence | GuestLost) -> Explanation:
+def _tried(
+    found: list[tuple[str, Explanation]],
+    sent: Mapping[Path, bytes],
+    open_lab: Callable[[], Lab],
+    seconds: float,
+    arguments: Sequence[str],
+) -> Iterator[tuple[str, Explanation]]:
+    from harness.learner import trying
+
+    names = [name for name, _ in found]
+    paths = [Path(name).absolute() if is_program(name) else None for name in names]
+    tried = trying.tried(
+        [one for _, one in found],
+        paths,
+        sent,
+        lambda programs, copies: [*gather(open_lab(), programs, copies, seconds, arguments)],
+        lambda after, copies: explained(of_gathered(after, decoded(copies))),
+    )
+    return zip(names, tried, strict=True)
+
+
+def _of_program(name: str, found: Gathered | GuestLost, texts: Mapping[Path, str]) -> Explanation:
     if isinstance(found, GuestLost):
         cause = f"The lab was lost while this program ran ({found})."
         return Explanation(
             "lab", path=Path(name), cause=cause, advice=CRASHED, page="docs/troubleshooting.md", log=found.console
         )
-    return explained(found)
+    return explained(of_gathered(found, texts))
 
 
 def _of_log(name: str) -> Evidence:
@@ -85,32 +113,38 @@ def _read(log: BinaryIO) -> str:
     return visible((head + middle + tail).decode(errors="replace"))
 
 
-def _near(path: Path) -> dict[Path, bytes]:
-    """The program and the C files beside it, as far as they are ordinary files."""
-    beside = [*sorted(path.parent.glob("*.c")), *sorted(path.parent.glob("*.h"))]
-    found = {path: files.read(path)}
-    for other in beside:
-        with contextlib.suppress(UsageError):
-            found[other] = files.read(other)
+def around(programs: Sequence[Path]) -> dict[Path, bytes]:
+    """Path → text of the programs and of the C files beside them, as far as those are ordinary files."""
+    found: dict[Path, bytes] = {}
+    for program in programs:
+        found[program] = files.read(program)
+        for other in (*sorted(program.parent.glob("*.c")), *sorted(program.parent.glob("*.h"))):
+            with contextlib.suppress(UsageError):
+                found[other] = files.read(other)
     return found
 
 
+def decoded(sent: Mapping[Path, bytes]) -> dict[Path, str]:
+    """The same as text."""
+    return {path: text.decode(errors="replace") for path, text in sent.items()}
+
+
 def gather(
-    lab: Lab, programs: list[Path], seconds: float, arguments: Sequence[str] = ()
-) -> Generator[Evidence | GuestLost, None, None]:
-    """Evidence of each program, run one after the other in one guest.
+    lab: Lab, programs: Sequence[Path], sent: Mapping[Path, bytes], seconds: float, arguments: Sequence[str] = ()
+) -> Generator[Gathered | GuestLost, None, None]:
+    """What the lab gathers of each program, run one after the other in one guest, which is given the files `sent`.
 
     For a program with which the guest dies or goes silent that loss; the next ones go on in a fresh guest.
     """
-    sent = {path: text for program in programs for path, text in _near(program).items()}
     left = programs
     while left:
         running = False
         try:
             with lab.open() as guest:
                 running = True
-                for evidence in _run(guest, left, sent, seconds, arguments):
-                    yield evidence
+                guest.put(sent)
+                for found in _run(guest, left, seconds, arguments):
+                    yield found
                     left = left[1:]
         except GuestLost as lost:
             if not running:
@@ -119,13 +153,9 @@ def gather(
             left = left[1:]
 
 
-def _run(
-    guest: Guest, programs: list[Path], sent: dict[Path, bytes], seconds: float, arguments: Sequence[str]
-) -> Iterator[Evidence]:
-    texts = {path: text.decode(errors="replace") for path, text in sent.items()}
+def _run(guest: Guest, programs: Sequence[Path], seconds: float, arguments: Sequence[str]) -> Iterator[Gathered]:
     argv = ["python3", "-m", "harness.guest.observing.gather", str(seconds), json.dumps(arguments)]
     folders = tuple(sorted({str(path.parent) for path in programs}))
-    guest.put(sent)
     guest.start(Spawn(argv=(*argv, *map(str, programs)), cwd=str(programs[0].parent), folders=folders))
     buffer, complaint, count = bytearray(), b"", 0
     deadline = guest.channel.deadline(FILE_DEADLINE_S + seconds)
@@ -142,14 +172,14 @@ def _run(
                 row = bytes(buffer[:stop])
                 del buffer[: stop + 1]
                 deadline.move(FILE_DEADLINE_S + seconds)
-                yield _evidence(row, programs[count], texts)
+                yield _gathered(row, programs[count])
                 count += 1
                 if count == len(programs):
                     return
     raise GuestLost("the program did not end in the lab")
 
 
-def _evidence(row: bytes, program: Path, texts: dict[Path, str]) -> Evidence:
+def _gathered(row: bytes, program: Path) -> Gathered:
     try:
         found = read_gathered(row)
     except WireError as error:
@@ -158,4 +188,4 @@ def _evidence(row: bytes, program: Path, texts: dict[Path, str]) -> Evidence:
         raise HarnessFault(found.text)
     if found.file != str(program):
         raise GuestLost("the lab reported on another program than the one requested")
-    return of_gathered(found, texts)
+    return found

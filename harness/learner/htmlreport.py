@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from harness.course import files
+from harness.course import catalog, files
 from harness.course.catalog import Lesson, Step
 from harness.learner import artefacts, flamegraph, progress
 from harness.learner.progress import Standing
@@ -101,23 +101,39 @@ class Card:
     exhibits: list[Exhibit]
 
 
+@dataclass(frozen=True)
+class Track:
+    """A track's lessons as the page shows them."""
+
+    title: str
+    cards: list[Card]
+    done: int
+    """Lessons of it that are done."""
+
+
 def page(lessons: Sequence[Lesson], today: str, folder: Path | None = None) -> str:
     """The whole page, as of the day `today`; `folder` is where it will lie."""
     room = Room(PAGE_MAX)
-    cards = [card(lesson, room, folder) for lesson in lessons]
+    tracks = [_track(title, [card(one, room, folder) for one in those]) for title, those in catalog.by_track(lessons)]
+    cards = [card for track in tracks for card in track.cards]
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     text = environment.from_string(TEMPLATE.read_text()).render(
         today=today,
-        lessons=cards,
-        done=sum(one.state == "done" for one in cards),
+        tracks=tracks,
+        lessons=len(cards),
+        done=sum(track.done for track in tracks),
         steps=sum(len(one.steps) for one in cards),
         steps_done=sum(one.steps_done for one in cards),
         hints=sum(line.hints for one in cards for line in one.steps),
         names={name for one in cards if one.state == "done" for name in one.lesson.teaches},
     )
     return text.encode(errors="replace").decode()  # a file's name need not be valid UTF-8
+
+
+def _track(title: str, cards: list[Card]) -> Track:
+    return Track(title, cards, sum(card.state == "done" for card in cards))
 
 
 def card(lesson: Lesson, room: Room, folder: Path | None) -> Card:

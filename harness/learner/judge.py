@@ -116,7 +116,7 @@ def judge(
         for number, mutant in enumerate(tried):
             tell(f"wrong answer {number + 1} of {len(tried)}")
             results = run(shared if number else lab, mutants.apply(mutant, lesson))
-            failed_itself = any(t.failed_by_assertion and not t.timed_out for t in results.tests.values())
+            failed_itself = any(t.failed_by_assertion for t in results.tests.values())
             (caught if failed_itself else missed).append(mutant)
             if mutant in decisive and not failed_itself:
                 why_not = why_not or _why_not(results, mutant)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import filelock
 
 from harness.course import files
-from harness.course.catalog import Lesson
+from harness.course.catalog import Course, Lesson
 from harness.errors import UsageError
 
 T = TypeVar("T", int, str)
@@ -70,6 +70,14 @@ def announced(lesson: Lesson) -> str:
     """That the lesson is being checked, and how long that took last time."""
     took = standing(lesson).took_s
     return f"checking {lesson.name}" + (f" ({took} s last time)" if took else "")
+
+
+def early(course: Course, lesson: Lesson) -> str:
+    """A sentence where the lesson that `lesson` comes after was never done; else empty."""
+    required = course.required(lesson)
+    if required is None or standing(required).was_done:
+        return ""
+    return f"{lesson.name} comes after {required.name}, which is not done yet; make progress shows where you are"
 
 
 def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str, took_s: float = 0, on: str = "") -> None:

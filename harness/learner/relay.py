@@ -17,8 +17,8 @@ from typing import Any
 
 from harness.lab.channel import Deadline, Output
 from harness.lab.guest import Guest, Lab
-from harness.learner import artefacts
-from harness.protocol.messages import Exited, Resize, Signal, Spawn
+from harness.learner import artefacts, live
+from harness.protocol.messages import Exited, Resize, Signal
 
 READ_SIZE = 1 << 16
 CTRL_C = b"\x03"
@@ -35,16 +35,11 @@ def run(
 ) -> int:
     """Run `argv` in the guest to its end; its exit status as a shell would give it. Artefacts go into `bring`."""
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    size = shutil.get_terminal_size()
+    env = {name: os.environ[name] for name in ("NO_COLOR", "TERM") if name in os.environ}
+    what = live.spawn(argv, cwd, tty=on_terminal, rows=size.lines, columns=size.columns, env=env)
     try:
-        with lab.open() as guest:
-            guest.put(files)
-            size = shutil.get_terminal_size()
-            guest.start(
-                Spawn(
-                    argv=tuple(argv), cwd=str(cwd), tty=on_terminal, rows=size.lines, columns=size.columns,
-                    env=_environment(), folders=(artefacts.GUEST_FOLDER,),
-                )
-            )  # fmt: skip
+        with live.started(lab, what, files) as guest:
             patience = Patience()
             with _terminal(guest, on_terminal, patience):
                 status = _relay(guest, patience)
@@ -54,12 +49,6 @@ def run(
     finally:
         lab.close()
     return status if status >= 0 else 128 - status
-
-
-def _environment() -> dict[str, str]:
-    passed_on = {name: os.environ[name] for name in ("NO_COLOR", "TERM") if name in os.environ}
-    # Unbuffered: what a loader prints is seen when it is printed, in a pipe too.
-    return {"TERM": "dumb", "PYTHONUNBUFFERED": "1", artefacts.VARIABLE: artefacts.GUEST_FOLDER} | passed_on
 
 
 class Patience:

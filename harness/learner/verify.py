@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from harness.course import files, regions
-from harness.course.catalog import Course, Lesson
+from harness.course import regions
+from harness.course.catalog import TRACKS, Course, Lesson
 from harness.lab.guest import Lab
-from harness.learner import progress
+from harness.learner import logs, progress
 from harness.protocol.messages import Warned
 from harness.protocol.names import LEARNERS_TEST
 from harness.run import outcome, request, steps
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.learner.judge import Judgement
 
 LOG_ROWS = 5
-"""Of a refused program's log on the screen: its end, before the explanation, which must not scroll away."""
+"""Of a refused program's log on the screen, before the explanation, which must not scroll away."""
 WARNINGS_MAX = 5
 MARKS = {
     "done": ("✔", "green"),
@@ -174,17 +174,30 @@ def _does_not_load(view: View) -> str:
 
 
 def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
-    """The end of the log of a broken program, and the file that holds all of it."""
+    """The rows of a broken program's log up to the essential one, and the file that holds all of it."""
+    from harness.explain import show
+
     rows = verdict.log.splitlines()
     if not rows:
         return
-    title = "the log:" if len(rows) <= LOG_ROWS else f"the last {LOG_ROWS} lines of the log:"
-    console.print(Text("\n".join([title, *rows[-LOG_ROWS:]]), style="dim"))
-    if len(rows) > LOG_ROWS:
-        path = progress.folder(lesson.root) / f"{lesson.name}.log"
-        files.write(path, ("\n".join(rows) + "\n").encode())
+    if len(rows) <= LOG_ROWS:
+        console.print(Text("\n".join(["the log:", *rows]), style="dim"))
+    else:
+        shown = show.excerpt(verdict.log, verdict.why.message if verdict.why else "", LOG_ROWS)
+        console.print(Text("\n".join([f"{len(shown)} lines of the log:", *shown]), style="dim"))
+        path = logs.keep(lesson.root, lesson.name, verdict.log)
         console.print(Text(f"all {len(rows)} lines: {path.relative_to(lesson.root)}", style="dim"))
     console.print()
+
+
+def _after_done(lesson: Lesson) -> str:
+    """The command after a lesson that is done; a track ends with the report."""
+    later = Course.load(lesson.root).after(lesson)
+    if later is None:
+        return "make report"
+    if later.track == lesson.track:
+        return f"make lesson-{later.number}"
+    return f"make report; make lesson-{later.number} begins {TRACKS[later.track].lower()}"
 
 
 def next_command(view: View, tree: str, watching: bool = False) -> str:
@@ -193,12 +206,7 @@ def next_command(view: View, tree: str, watching: bool = False) -> str:
     if result is None:
         if tree == "solutions":
             return f"make lesson-{number}"
-        later = Course.load(view.lesson.root).after(view.lesson)
-        return (
-            ""
-            if watching
-            else f"make run-{number}, then " + (f"make lesson-{later.number}" if later else "make report")
-        )
+        return "" if watching else f"make run-{number}, then {_after_done(view.lesson)}"
     if result.verdict.kind == "lab" or (result.verdict.kind == "skipped" and not result.verdict.place):
         return "make doctor"
     place, again = result.verdict.place, " and save it" if watching else f", then make lesson-{number}"

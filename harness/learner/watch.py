@@ -1,144 +1,133 @@
-"""Check a lesson at each save, with a restored guest already waiting; keys for the rest."""
+"""Watching at a terminal: what happens is printed, and keys ask for the rest."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.text import Text
 
-from harness import seed
 from harness.course.catalog import Course, Lesson
-from harness.errors import LabError, UsageError
 from harness.lab.guest import Lab
-from harness.learner import difference, hints, progress, verify
-from harness.learner.events import QUIT, SAVE, Events
+from harness.learner import compare, judge, verify
+from harness.learner.asks import QUIT, Ask
+from harness.learner.engine import Engine, Quit
+from harness.learner.events import (
+    AllDone,
+    Checked,
+    Compared,
+    Differs,
+    Ended,
+    Event,
+    Failed,
+    Hinted,
+    Judged,
+    Listed,
+    Opened,
+    Part,
+    Printed,
+    Restored,
+    Waiting,
+    Working,
+)  # fmt: skip
+from harness.learner.inbox import Inbox
+from harness.learner.keys import Keys
 from harness.screen import LONG_S, working
 
-AGAIN = ("\n", "\r")
-KEYS = "h hint   Enter check again   a all lessons   d diff   q quit"
-
-
-class Outdated(Exception):
-    """What is being checked was saved again, or the learner quits."""
+MEANING = {
+    "\n": Ask("check"), "\r": Ask("check"), "h": Ask("hint"), "a": Ask("all"), "d": Ask("diff"), "j": Ask("judge"),
+    "c": Ask("compare"), "n": Ask("next"), "r": Ask("run"), "s": Ask("stop"), "R": Ask("reset"), "U": Ask("undo"),
+    "q": QUIT,
+}  # fmt: skip
+KEYS = (
+    "h hint   Enter check again   a all lessons   j judge   c compare   r run   s stop\n"
+    "n next   d diff   R reset   U undo   q quit"
+)
 
 
 def watch(lab: Lab, course: Course, first: Lesson | None, console: Console) -> None:
     """Until the learner quits, or all lessons are done."""
-    watcher = Watcher(lab, course, console)
-    current = first or after(None, course)
-    while current is not None:
-        with Events(current.folder()) as events:
-            if not watcher.stay(current, events):
-                return
-        current = after(current, course)
-        if current is not None:
-            console.print(Text(f"on to {current.name}: read docs/{current.page.name}", style="bold"))
-    console.print(Text("all lessons are done", style="green"))
+    with (
+        Keys() as keys,
+        Inbox(keys, MEANING) as inbox,
+        Screen(console, keys.terminal) as screen,
+        contextlib.suppress(Quit),
+    ):
+        Engine(lab, course, inbox, screen.tell, moves_on=True).run(first)
 
 
-def after(lesson: Lesson | None, course: Course) -> Lesson | None:
-    """The first lesson after `lesson` that is not done, else the first before it; None when all are done."""
-    begin = course.index(lesson) + 1 if lesson else 0
-    in_turn = (*course.lessons[begin:], *course.lessons[:begin])
-    left = (one for one in in_turn if progress.standing(one).verdict != "done")
-    return next(left, None)
+class Screen:
+    """Prints what happens. As a context, it ends what it shows of long work."""
+
+    def __init__(self, console: Console, shows_keys: bool) -> None:
+        self._console, self._shows_keys = console, shows_keys
+        self._work = contextlib.ExitStack()
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._work.close()
+
+    def tell(self, event: Event) -> None:
+        """Print one event."""
+        if not isinstance(event, Part | Printed | Hinted | Differs | Restored | Listed):
+            self._work.close()
+        match event:
+            case Working():
+                self._begin(event)
+            case Part(text):
+                self._say(text)
+            case Checked(view):
+                verify.show(view, self._console, watching=True)
+            case Judged(lesson, step, found, reached):
+                judge.show(lesson, step, found, self._console, reached)
+            case Compared(lesson, mine, reference):
+                compare.show(lesson, mine, reference, self._console)
+            case Printed(text):
+                self._console.print(Text(text), end="")
+            case Waiting() if self._shows_keys:
+                self._print(KEYS, "dim")
+            case _:
+                for text, style in _words(event):
+                    self._print(text, style)
+
+    def _begin(self, work: Working) -> None:
+        self._print(f"{time.strftime('%H:%M:%S')}  {work}", "dim")
+        self._say = self._work.enter_context(working(self._console, work.lesson.name, LONG_S))
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style))
 
 
-class Watcher:
-    """Checks at each save."""
-
-    def __init__(self, lab: Lab, course: Course, console: Console) -> None:
-        self._lab, self._course, self._console = lab, course, console
-
-    def stay(self, lesson: Lesson, events: Events) -> bool:
-        """At one lesson until it is done; False when the learner quits."""
-        event = SAVE
-        while event != QUIT:
-            if event in (SAVE, *AGAIN):
-                events.forget_saves()
-                view = self.check(lesson, events)
-                if view is not None and view.exit_code == 0:
-                    return True
-            else:
-                self._answer(event, lesson, events)
-            event = self._next(lesson, events)
-        return False
-
-    def begin(self, lesson: Lesson) -> None:
-        """Let the guest for the next save collect the tests already."""
-        # Where the lab fails here, it fails again at the save, and is heard then.
-        with contextlib.suppress(LabError, UsageError):
-            asked = verify.specification(lesson, "lessons", 0)
-            self._lab.begin(asked.files, asked.message(self._lab.deadlines))
-
-    def _next(self, lesson: Lesson, events: Events) -> str:
-        self.begin(lesson)
-        if events.terminal:
-            self._console.print(Text(KEYS, style="dim"))
-        return events.next()
-
-    def check(self, lesson: Lesson, events: Events) -> verify.View | None:
-        """Check `lesson` and show it; None where the check did not come to its end."""
-        self._console.print(Text(f"{time.strftime('%H:%M:%S')}  {progress.announced(lesson)}", style="dim"))
-        try:
-            view = self._verify(lesson, events)
-        except Outdated:
-            return None
-        except LabError as error:
-            self._console.print(Text(f"{error}\nThis is a fault of the lab, not of your code.", style="magenta"))
-            return None
-        except UsageError as error:  # a file of the lesson became a link, say: the next save may put it right
-            self._console.print(Text(f"{error}", style="red"))
-            return None
-        verify.show(view, self._console, watching=True)
-        return view
-
-    def _verify(self, lesson: Lesson, events: Events) -> verify.View:
-        with working(self._console, lesson.name, LONG_S) as show:
-
-            def say(text: str) -> None:
-                if events.outdated:
-                    raise Outdated
-                show(text)
-
-            view = verify.verify(self._lab, lesson, "lessons", say, seed.new())
-        view.remember()
-        return view
-
-    def _answer(self, key: str, lesson: Lesson, events: Events) -> None:
-        answers: dict[str, Callable[[], None]] = {
-            "h": lambda: self._hint(lesson),
-            "d": lambda: self._diff(lesson),
-            "a": lambda: self._check_all(events),
-        }
-        answers.get(key, lambda: None)()
-
-    def _hint(self, lesson: Lesson) -> None:
-        hint = hints.take(lesson)
-        if hint is None:
-            self._console.print(Text("all steps were done at the last check"))
-            return
-        number, of = len(hint.shown), len(hint.step.hints)
-        self._console.print(Text(f"step {hint.step.number}, hint {number} of {of}: {hint.shown[-1]}"))
-
-    def _diff(self, lesson: Lesson) -> None:
-        if progress.standing(lesson).was_done:
-            self._console.print(Text("\n".join(difference.difference(lesson))))
-        else:
-            spoil = f"workbook diff {lesson.number} --spoil"
-            self._console.print(Text(f"the lesson is not done yet; {spoil} shows its answer"))
-
-    def _check_all(self, events: Events) -> None:
-        """A line for each lesson; a save or QUIT ends it early."""
-        try:
-            for lesson in self._course:
-                view = self._verify(lesson, events)
-                verdict, style = (view.open.verdict.kind, "") if view.open else ("done", "green")
-                self._console.print(Text(f"{lesson.name:<20} {verdict}", style=style))
-        except Outdated:
-            pass
-        except LabError as error:
-            self._console.print(Text(f"{error}\nThis is a fault of the lab, not of your code.", style="magenta"))
+def _words(event: Event) -> list[tuple[str, str]]:
+    """Lines, each with its style."""
+    match event:
+        case Opened(lesson, again, early):
+            on = [(f"on to {lesson.name}: read docs/{lesson.page.name}", "bold")] if again else []
+            return on + ([(early, "yellow")] if early else [])
+        case AllDone():
+            return [("all lessons are done", "green")]
+        case Listed(lesson, verdict):
+            return [(f"{lesson.name:<20} {verdict}", "green" if verdict == "done" else "")]
+        case Failed(text, lab=True):
+            return [(f"{text}\nThis is a fault of the lab, not of your code.", "magenta")]
+        case Failed(text):
+            return [(text, "red")]
+        case Hinted(hint=None):
+            return [("all steps were done at the last check", "")]
+        case Hinted(hint=hint) if hint is not None:
+            of = f"hint {len(hint.shown)} of {len(hint.step.hints)}"
+            return [(f"step {hint.step.number}, {of}: {hint.shown[-1]}", "")]
+        case Differs(_, lines):
+            return [("\n".join(lines) or "your code is the reference's, line for line", "")]
+        case Restored(lesson, kept, undone=True):
+            return [(f"your files of {lesson.name} are back; what was there is kept as well", "")]
+        case Restored(lesson, None):
+            return [(f"{lesson.name} holds the stubs already", "")]
+        case Restored(lesson, kept):
+            return [(f"{lesson.name} holds the stubs again; your files: {kept}", "")]
+        case Ended(status, brought):
+            return [(f"exit status {status}", "dim")] + [(f"brought back: {name}", "") for name in brought]
+    return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import tempfile
 import time
@@ -10,14 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from harness.course import catalog
 from harness.course.catalog import Course, Lesson
 from harness.errors import LabError
 from harness.lab.virtual import VirtualLab
-from harness.learner.events import Events
-from harness.learner.watch import Watcher
+from harness.learner.engine import Engine
+from harness.learner.inbox import Inbox
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Wait:
     """One save, in seconds."""
 
     to_verdict: float
-    """From the write of the file to the verdict on the screen."""
+    """From the write of the file to the verdict."""
     in_guest: float
     """Of it, from the start of the first test to the end of the last: the compile and the tests."""
 
@@ -38,14 +35,14 @@ class Wait:
 def measure(lab: VirtualLab, lesson: Lesson, saves: int, say: Callable[[str], None]) -> list[Wait]:
     """Save the reference of `lesson` this often as a learner's code, and watch; LabError if it is not done."""
     waits = []
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, Inbox() as inbox:
         copy = _as_learner(lesson, Path(directory))
-        watcher = Watcher(lab, Course(copy.root, (copy,)), Console(file=io.StringIO()))
-        with Events(copy.folder()) as events:
+        engine = Engine(lab, Course(copy.root, (copy,)), inbox, lambda _: None, moves_on=False)
+        with inbox.saves_in(copy.folder()):
             for number in range(1, saves + 1):
-                watcher.begin(copy)
+                engine.begin(copy)
                 lab.wait_until_begun()
-                waits.append(_save(watcher, copy, events))
+                waits.append(_save(engine, copy, inbox))
                 say(f"save {number} of {saves}: {waits[-1].to_verdict:.2f} s, {waits[-1].more:.2f} s of it the harness")
     return waits
 
@@ -58,13 +55,13 @@ def _as_learner(lesson: Lesson, root: Path) -> Lesson:
     return catalog.load(root / "lessons" / lesson.name)
 
 
-def _save(watcher: Watcher, lesson: Lesson, events: Events) -> Wait:
+def _save(engine: Engine, lesson: Lesson, inbox: Inbox) -> Wait:
     loader = lesson.folder() / "loader.py"
     text = loader.read_text()
     begin = time.monotonic()
     loader.write_text(text)
-    events.next()
-    view = watcher.check(lesson, events)
+    inbox.next()
+    view = engine.check(lesson)
     if view is None or view.exit_code:
         raise LabError(f"the reference of lesson {lesson.number} is not done; see: make solution-{lesson.number}")
     return Wait(time.monotonic() - begin, view.in_guest_s)

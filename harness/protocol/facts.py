@@ -172,6 +172,8 @@ class Arrived:
     lost: int = 0
     own_lost: bool = False
     """The script has a callback for losses."""
+    full: int = 0
+    """How often a ring buffer had no room for another event when it was read: the kernel does not count its losses."""
 
 
 @dataclass(frozen=True, kw_only=True)

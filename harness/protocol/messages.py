@@ -195,10 +195,22 @@ class Uncollectable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Precompiled:
+    """The lesson's programs were compiled once while the run holds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Started:
     """A test begins."""
 
     nodeid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiling:
+    """The test that runs gives BCC a program to compile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,12 +255,16 @@ class Warned:
 Request = Warm | Settle | Starved | Spawn | Run | Signal | Resize | End | Fetch
 Answer = Ready | Warmed | Settled | Exited | Ended | Fetched | InternalError
 Event = (
-    Collecting | Collected | Uncollectable | Started | Reported | Finished | Interrupted | Warned | InternalError
+    Collecting | Collected | Uncollectable | Precompiled | Started | Compiling | Reported | Finished | Interrupted
+    | Warned | InternalError
 )  # fmt: skip
 
 REQUESTS = (Warm, Settle, Starved, Spawn, Run, Signal, Resize, End, Fetch)
 ANSWERS = (Ready, Warmed, Settled, Exited, Ended, Fetched, InternalError)
-EVENTS = (Collecting, Collected, Uncollectable, Started, Reported, Finished, Interrupted, Warned, InternalError)
+EVENTS = (
+    Collecting, Collected, Uncollectable, Precompiled, Started, Compiling, Reported, Finished, Interrupted, Warned,
+    InternalError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

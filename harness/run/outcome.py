@@ -14,7 +14,7 @@ from harness.course.catalog import Lesson, Step
 from harness.lab.channel import Output
 from harness.lab.guest import Lab
 from harness.protocol.facts import Measured
-from harness.protocol.messages import Collected, Finished, Reported, Started, Uncollectable, Warned
+from harness.protocol.messages import Collected, Compiling, Finished, Reported, Started, Uncollectable, Warned
 from harness.protocol.names import function_of
 from harness.protocol.visible import visible
 from harness.run import session, verdict
@@ -62,11 +62,12 @@ class TestResult:
 
     @property
     def failed_by_assertion(self) -> bool:
-        """True if the test said no itself, and did not merely break."""
+        """True if the test said no itself: it did not merely break, and was not ended at its deadline."""
         return (
             self.verdict.kind in ("red", "todo")
             and self.exception in ("AssertionError", "Failed")
             and self.when == "call"
+            and not self.timed_out
         )
 
     @property
@@ -137,11 +138,14 @@ def _sort(
         match event:
             case Collected(tests=tests):
                 _expand(results, tests)
+                progress(f"restored, {len(results.tests)} test{'s' * (len(results.tests) != 1)}")
             case Started(nodeid=nodeid):
                 begin = begin or time.monotonic()
                 started += 1
                 progress(f"test {started} of {len(results.tests)}: {nodeid.split('::', 1)[-1]}")
                 heard = _Heard(nodeid)
+            case Compiling():
+                progress(f"test {started} of {len(results.tests)}: compiling")
             case Output(stream, data):
                 heard.output[stream] += data[: max(0, OUTPUT_KEPT - len(heard.output[stream]))]
             case Reported():

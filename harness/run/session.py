@@ -18,9 +18,11 @@ from harness.protocol import open_step as opened
 from harness.protocol.messages import (
     Collected,
     Collecting,
+    Compiling,
     Exited,
     Finished,
     Interrupted,
+    Precompiled,
     Reported,
     Signal,
     Started,
@@ -45,7 +47,7 @@ class Died:
     console: str = ""
 
 
-Event = Collected | Started | Output | Reported | Uncollectable | Finished | Warned | Died
+Event = Collected | Started | Compiling | Output | Reported | Uncollectable | Finished | Warned | Died
 
 
 @dataclass
@@ -156,9 +158,14 @@ def _taken(message: Received, progress: Progress) -> Iterator[Event]:
         case Collected(tests=tests):
             _collected(tests, progress)
             yield message
+        case Precompiled():
+            _expect(progress.left and progress.running is None and not progress.finished, "it compiles ahead of time")
         case Started(nodeid=nodeid):
             _expect(progress.running is None and progress.left and nodeid == progress.left[0], f"{nodeid} begins")
             progress.running, progress.phases = nodeid, []
+            yield message
+        case Compiling():
+            _expect(progress.running is not None, "it compiles without a test")
             yield message
         case Reported(nodeid=nodeid):
             _expect(nodeid == progress.running and _may_follow(message, progress.phases), f"{nodeid} {message.when}")

@@ -38,9 +38,15 @@ class Verdict:
     """The failing test's function and parameters."""
     code: str = ""
     """file:line of the learner's code for the step, where `place` is in a test."""
+    why: Explanation | None = None
+    """What `text` was made of (broken)."""
 
     def __str__(self) -> str:
         return ": ".join(filter(None, [self.place, self.text]))
+
+    def data(self) -> dict[str, str]:
+        """The object that `--json` prints."""
+        return {name: getattr(self, name) for name in ("kind", "place", "text", "log", "test", "code")}
 
 
 NOT_RUN = Verdict("not run", text="this test did not run")
@@ -116,7 +122,7 @@ def of_death(reason: str, request: Request, stderr: str) -> Verdict:
 def _broken(why: Explanation, request: Request) -> Verdict:
     from harness.explain import show
 
-    return Verdict("broken", show.place(why, request.root), show.body(why), why.log)
+    return Verdict("broken", show.place(why, request.root), show.body(why), why.log, why=why)
 
 
 def _places(facts: Facts, request: Request, step: int | None) -> tuple[str, str]:

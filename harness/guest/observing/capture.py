@@ -14,6 +14,7 @@ from typing import Any
 from harness.guest.observing import objects
 from harness.protocol.facts import Gathered, Symbols
 from harness.protocol.names import REFUSALS
+from harness.protocol.shorten import shortened
 
 TEXT_KEPT = 60_000
 """Characters of each text that go to the host with a report."""
@@ -22,9 +23,12 @@ TEXT_KEPT = 60_000
 class Capture:
     """Stands beside BPF() and load_func() in the process that runs the tests."""
 
-    def __init__(self, deadline_s: float) -> None:
-        """`deadline_s`: seconds that a closer look at one failure may take; what was printed is there anyway."""
-        self._deadline_s = deadline_s
+    def __init__(self, deadline_s: float, compiling: Callable[[], None]) -> None:
+        """`deadline_s`: seconds that a closer look at one failure may take; what was printed is there anyway.
+
+        `compiling` is called before each program is compiled.
+        """
+        self._deadline_s, self._compiling = deadline_s, compiling
         self._path, self._cflags = "", ()  # type: tuple[str, tuple[str, ...]]
         self._types: dict[str, int] = {}
         self._seen: dict[object, Gathered] = {}
@@ -60,6 +64,7 @@ class Capture:
             self._path = os.path.abspath(os.fsdecode(src_file)) if src_file else ""
             self._cflags = tuple(str(flag) for flag in named.get("cflags", ()))
             self._types = {}
+            self._compiling()
             init(bpf, src_file, *args, **named)
 
         return begin
@@ -77,11 +82,5 @@ class Capture:
 
 def _short(found: Gathered) -> Gathered:
     texts = {one.name: getattr(found, one.name) for one in fields(found)}
-    return replace(found, **{n: _cut(text) for n, text in texts.items() if isinstance(text, str)})  # type: ignore[arg-type]
-
-
-def _cut(text: str) -> str:
-    if len(text) <= TEXT_KEPT:
-        return text
-    half = TEXT_KEPT // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+    short = {name: shortened(text, TEXT_KEPT) for name, text in texts.items() if isinstance(text, str)}
+    return replace(found, **short)  # type: ignore[arg-type]

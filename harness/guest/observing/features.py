@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.protocol import codec
 from harness.protocol.messages import Features
+
+if TYPE_CHECKING:
+    from bcc import BPF
 
 TRACING = Path("/sys/kernel/tracing")
 SOURCES = Path("/sys/bus/event_source/devices")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 RINGBUF = 27  # linux/bpf.h, BPF_MAP_TYPE_RINGBUF
 TRACE_KPROBE_MULTI = 42  # linux/bpf.h, enum bpf_attach_type
-PROGRAM = "#include <uapi/linux/ptrace.h>\nint probe(struct pt_regs *ctx) { return 0; }"
+PROGRAM = """#include <uapi/linux/ptrace.h>
+int probe(struct pt_regs *ctx) { return 0; }
+int many(struct pt_regs *ctx) { return 0; }"""
 
 
 def root() -> str:
@@ -39,12 +46,20 @@ def compiler() -> str:
 
     said: list[str] = []
     try:
-        with _printed(said), BPF(text=PROGRAM) as program:
-            program.load_func("probe", BPF.KPROBE)
+        with _printed(said):
+            _program().load_func("probe", BPF.KPROBE)
     except Exception as error:
         first = next((line for line in said if "error:" in line), "kernel headers, or a locked kernel")
         return f"BCC cannot load an empty program: {error} ({first})"
     return ""
+
+
+@functools.cache
+def _program() -> BPF:
+    """PROGRAM, compiled once for all that load it."""
+    from bcc import BPF
+
+    return BPF(text=PROGRAM)
 
 
 @contextlib.contextmanager
@@ -112,9 +127,9 @@ def kprobe_multi() -> str:
     options = _KprobeMulti(size=ctypes.sizeof(_KprobeMulti), syms=ctypes.addressof(symbols), cnt=1)
     said: list[str] = []
     try:
-        with _printed(said), BPF(text=PROGRAM) as program:
-            fd = program.load_func("probe", BPF.KPROBE, attach_type=TRACE_KPROBE_MULTI).fd
-            link = library.bpf_link_create(fd, 0, TRACE_KPROBE_MULTI, ctypes.byref(options))
+        with _printed(said):
+            fd = _program().load_func("many", BPF.KPROBE, attach_type=TRACE_KPROBE_MULTI).fd
+        link = library.bpf_link_create(fd, 0, TRACE_KPROBE_MULTI, ctypes.byref(options))
     except Exception as error:
         return f"a program for many functions (kprobe.multi) cannot be loaded: {error}"
     if link < 0:

@@ -30,6 +30,7 @@ from harness.guest.observing import activity, objects
 from harness.protocol import codec
 from harness.protocol.facts import Activity, Arrived, Called, Frame, Gathered, Layout, Symbols
 from harness.protocol.messages import InternalError
+from harness.protocol.shorten import shortened
 
 COMPILE_DEADLINE_S = 240
 """Seconds for compiling and loading, before those for running begin; headers can take 25, a long verification 50."""
@@ -40,7 +41,7 @@ STIRS_MIN = 2
 BUSY = 0.5
 """A script that uses more than this share of a processor, and has attached nothing, is still setting up."""
 GRACE_S = 5
-OF_WATCH = ("script", "names", "tables", "attached_s", "opened", "over")
+OF_WATCH = ("script", "names", "tables", "attached_s", "attaching", "opened", "over")
 """What the record holds of Watch's."""
 SOURCE_BEGIN = "#if defined(BPF_LICENSE)\n"
 SOURCE_END = "#include <bcc/footer.h>\n"
@@ -212,7 +213,9 @@ def _wait(
             before_s, used_s = used_s, objects.used_s(pid)
             if not loaded and _is_loaded(folder):
                 loaded, end = True, min(end, now + SETUP_DEADLINE_S + seconds)
-            if loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
+            if _attaches(folder):
+                running_s, stirs = 0.0, 0  # what it attached before is not all yet
+            elif loaded and (used_s - before_s < BUSY * (now - last) or objects.attachments(pid)):
                 running_s += now - last
         last = now
         if (now > end or (0 < seconds < running_s and stirs >= STIRS_MIN)) and not asked:
@@ -238,6 +241,11 @@ def _is_loaded(folder: Path) -> bool:
     """Whether the child has compiled its programs, and may be asked about them."""
     record = _record(folder)
     return bool(record["stage"] == "run" and record["modules"] > 0)
+
+
+def _attaches(folder: Path) -> bool:
+    """Whether the child is in the midst of attaching a program."""
+    return bool(_record(folder).get("attaching"))
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -271,7 +279,7 @@ def _stir() -> None:
 def _merge(folder: Path) -> dict[str, Any]:
     """What the recorder noted, with the compiler's output taken apart: fields of Gathered."""
     from harness.guest.observing import symbols
-    from harness.guest.observing.recorder import shortened
+    from harness.guest.observing.recorder import LOG_KEPT
 
     record = {name: value for name, value in _record(folder).items() if name not in OF_WATCH}
     text, rewritten, listings = take_apart(_read(folder / f"compiler-{record['modules']}"))
@@ -279,7 +287,7 @@ def _merge(folder: Path) -> dict[str, Any]:
     asked = symbols.about(record["message"] + text) if record.get("exception") else None
     return record | {
         "frames": tuple(codec.build(Frame, frame) for frame in record.get("frames", ())),
-        "text": shortened(text + NOISE.sub("", _read(folder / "output"))),
+        "text": shortened(text + NOISE.sub("", _read(folder / "output")), LOG_KEPT),
         "rewritten": rewritten,
         "lines": tuple(_listed(listing)),
         "calls": tuple(int(number) for number in CALL.findall(listing)),

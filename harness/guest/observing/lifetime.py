@@ -12,6 +12,7 @@ import functools
 import inspect
 import io
 import json
+import mmap
 import os
 import re
 import signal
@@ -43,6 +44,8 @@ BASELINES_MAX = 20
 CALLS_MAX, LAYOUTS_MAX = 200, 50
 NOT_ITS_OWN = ("<frozen importlib", os.path.dirname(tables.__file__), os.path.dirname(__file__))
 """Files that open others in the script's process: import, BCC, and ours."""
+NOTED_S = 0.2
+"""Seconds after which what came is written down again: a script that does not end may be killed in its callback."""
 ITEM = re.compile(r"(\d*)([a-zA-Z?])")
 
 
@@ -58,7 +61,8 @@ class Watch:
         self._events_of: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
         self._own_lost: set[str] = set()
-        self._files = 0
+        self._rings: dict[str, Ring] = {}
+        self._files, self._noted = 0, 0.0
         self._names: dict[str, str] = {}
         self._tables: dict[str, dict[str, Any]] = {}
         self._events: dict[str, type[ctypes.Structure] | None] = {}
@@ -96,6 +100,7 @@ class Watch:
 
     def note(self) -> None:
         """Write down what is known."""
+        self._noted = time.monotonic()
         if os.getpid() == self._pid:
             calls = [
                 Called(what=one[0], name=one[1], path=path, line=line, count=self._counts_of[one])
@@ -103,15 +108,24 @@ class Watch:
             ]
             arrived = [
                 Arrived(
-                    table=name, events=self._events_of[name], lost=self._lost[name], own_lost=name in self._own_lost
+                    table=name,
+                    events=self._events_of[name],
+                    lost=self._lost[name],
+                    own_lost=name in self._own_lost,
+                    full=self._rings[name].full if name in self._rings else 0,
                 )
                 for name in self._events
             ]
             known = {"calls": calls, "layouts": list(self._layouts.values()), "arrived": arrived}
             self._recorder.note(
                 script={name: codec.plain(rows) for name, rows in known.items()}, names=self._names,
-                tables=self._tables, attached_s=self._attached_s, opened=self._files, over=self._over,
+                tables=self._tables, attached_s=self._attached_s, attaching=self._nested > 0, opened=self._files,
+                over=self._over,
             )  # fmt: skip
+
+    def _note_what_came(self) -> None:
+        if time.monotonic() - self._noted > NOTED_S:
+            self.note()
 
     # where the process can end
 
@@ -158,6 +172,8 @@ class Watch:
         @functools.wraps(function)
         def called(*args: Any, **named: Any) -> Any:
             self._count(function.__name__)
+            for ring in self._rings.values():
+                ring.look()
             return function(*args, **named)
 
         return called
@@ -168,10 +184,14 @@ class Watch:
         @functools.wraps(attach)
         def attached(*args: Any, **named: Any) -> Any:
             self._nested += 1
+            if self._nested == 1:
+                self.note()
             try:
                 found = attach(*args, **named)
             finally:
                 self._nested -= 1
+                if not self._nested:
+                    self.note()
             if not self._nested:
                 self._attached_s = time.process_time()
                 if self._baselines < BASELINES_MAX and os.getpid() == self._pid:
@@ -229,6 +249,7 @@ class Watch:
 
             def lost(number: int) -> None:
                 self._lost[name] += number
+                self._note_what_came()
                 if lost_cb is not None:
                     lost_cb(number)
                 else:  # libbcc's own words, perf_reader.c
@@ -242,6 +263,8 @@ class Watch:
         @functools.wraps(open_buffer)
         def opened(table: Any, callback: Any, ctx: Any = None) -> Any:
             name = self._opened(table, "open_ring_buffer", 1)
+            with contextlib.suppress(Exception):  # a ring that cannot be mapped is not watched
+                self._rings[name] = Ring(table.map_fd, self._events[name])
             return open_buffer(table, self._given(name, callback), ctx)
 
         return opened
@@ -257,6 +280,9 @@ class Watch:
     def _given(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
         def given(first: Any, data: int, size: int) -> Any:
             self._events_of[name] += 1
+            self._note_what_came()
+            if name in self._rings:
+                self._rings[name].look(size)
             before, self._now = self._now, (name, data, size)
             try:
                 return callback(first, data, size)
@@ -354,6 +380,29 @@ class Watch:
             return look_up(table, key)
 
         return looked_up
+
+
+class Ring:
+    """The positions in one ring buffer, looked at each time that it is read."""
+
+    def __init__(self, fd: int, event: type[ctypes.Structure] | None) -> None:
+        """`event`: its events' structure, if that is known; what came tells a size that is not."""
+        self._size, self._event = int(_number(fd, "max_entries")), ctypes.sizeof(event) if event else 0
+        self._pages = [
+            mmap.mmap(fd, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ, offset=page * mmap.PAGESIZE)
+            for page in range(2)
+        ]
+        self.full = 0
+        """How often there was no room for another event."""
+
+    def look(self, came: int = 0) -> None:
+        """Whether it is full now; `came`: bytes of the event that is being read.
+
+        Each event has a header of 8 bytes and is filled up to 8 (ringbuf.c, __bpf_ringbuf_reserve(), Linux 6.12).
+        """
+        self._event = max(self._event, came)
+        read, written = (int.from_bytes(page[:8], "little") for page in self._pages)
+        self.full += self._size - (written - read) < 8 + -(-self._event // 8) * 8
 
 
 def _number(fd: int, name: str) -> str:

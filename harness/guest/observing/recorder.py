@@ -22,6 +22,7 @@ from bcc import BPF, lib
 
 from harness.protocol import codec
 from harness.protocol.facts import Frame
+from harness.protocol.shorten import shortened
 
 PREPROCESSOR, SOURCE = 0x4, 0x8
 """Of BCC's debug flags: print the rewritten text; print which instructions belong to which of its lines."""
@@ -127,7 +128,7 @@ class Recorder:
                 second = load(*args[:7], 1, buffer, LOG_BYTES, *args[10:])
             if second >= 0:
                 os.close(second)
-            self.note(log=shortened(buffer.value.decode(errors="replace")))
+            self.note(log=shortened(buffer.value.decode(errors="replace"), LOG_KEPT))
             ctypes.set_errno(number)
             return fd
 
@@ -170,11 +171,3 @@ def told(error: BaseException) -> str:
     ours = (str(Path(__file__).parents[1]), "<frozen runpy>")
     whole.stack = traceback.StackSummary.from_list([row for row in whole.stack if not row.filename.startswith(ours)])
     return "".join(whole.format())
-
-
-def shortened(text: str) -> str:
-    """`text`, its middle left out if it is very long."""
-    if len(text) <= LOG_KEPT:
-        return text
-    half = LOG_KEPT // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"

@@ -14,14 +14,14 @@ from harness.guest.observing.capture import Capture
 from harness.guest.testing import timer
 from harness.guest.testing.asserted import OPTION, Asserted
 from harness.guest.testing.fixtures import eventually, kernel, loader, native, provoke, rng, trace, workload  # noqa: F401 - fixtures for the tests
-from harness.guest.testing.given import FACTS, HELD, RUN
+from harness.guest.testing.given import FACTS, HELD, REPORT, RUN
 from harness.guest.testing.guard import Fault, Unprovoked
 from harness.guest.testing.kept import kept, locals_of
 from harness.guest.testing.leftovers import Leftovers
 from harness.guest.testing.no_events import NoEvents
 from harness.protocol import open_step as opened
 from harness.protocol.facts import Facts, Frame, Kept
-from harness.protocol.messages import Run
+from harness.protocol.messages import Compiling, Run
 from harness.protocol.names import LEARNERS_TEST, function_of
 
 FRAMES_MAX = 50
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[HELD] = set()
     if config.getini(OPTION):
         config.pluginmanager.register(Asserted(), "workbook-asserted")
-    config.stash[CAPTURE] = Capture(config.stash[RUN].wait_s)
+    config.stash[CAPTURE] = Capture(config.stash[RUN].wait_s, lambda: config.stash[REPORT](Compiling()))
     config.stash[CAPTURE].install()
 
 

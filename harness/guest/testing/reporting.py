@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import traceback
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from harness.guest.testing.given import FACTS
+from harness.guest.testing.given import FACTS, REPORT
 from harness.protocol import codec
 from harness.protocol.facts import Facts
 from harness.protocol.frames import TAKEN, Kind, encode
@@ -28,6 +29,7 @@ from harness.protocol.messages import (
     Uncollectable,
     Warned,
 )  # fmt: skip
+from harness.protocol.shorten import shortened
 
 TEXT_MAX = 1 << 18
 """Characters of a failure's text that go to the host."""
@@ -56,9 +58,15 @@ class Reporter:
             view = view[os.write(self._fd, view) :]
         os.read(self._fd, len(TAKEN))
 
+    def mention(self, event: Event) -> None:
+        """An event that a process or a thread of the tested code may cause: there it is left out."""
+        if os.getpid() == self._pid and threading.current_thread() is threading.main_thread():
+            self.send(event)
+
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Keep a terminal reporter, which other plug-ins ask for, but point it nowhere."""
+        config.stash[REPORT] = self.mention
         spoken = config.pluginmanager.unregister(name="terminalreporter")
         assert spoken is not None
         silent = TerminalReporter(config, open(os.devnull, "w"))  # noqa: SIM115 - lives as long as the run
@@ -114,11 +122,7 @@ class Reporter:
 
 def _text(report: pytest.TestReport | pytest.CollectReport) -> str:
     """pytest's account of a failure; the middle of a very long one is left out."""
-    text = report.longreprtext
-    if len(text) <= TEXT_MAX:
-        return text
-    half = TEXT_MAX // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+    return shortened(report.longreprtext, TEXT_MAX)
 
 
 def _printed(value: object) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import random
 import sys
+import time
 import traceback
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from harness.guest.testing import plugin
 from harness.guest.testing.cost import Measure
 from harness.guest.testing.given import RUN
+from harness.guest.testing.precompile import Precompile, texts_in
 from harness.guest.testing.reporting import Reporter
 from harness.protocol import codec
-from harness.protocol.messages import Go, InternalError, Run
+from harness.protocol.messages import Go, InternalError, Precompiled, Run
 
 UNRAISABLE = "error::pytest.PytestUnraisableExceptionWarning"
 """ctypes swallows what a callback raises (iovisor/bcc#4650); pytest sees it and must fail the test for it."""
@@ -32,7 +35,7 @@ def run(request: Run, report_fd: int) -> int:
     if request.measure:
         plugins.append(Measure())
     if request.hold:
-        plugins.append(Hold())
+        plugins.append(Hold(request, reporter))
     try:
         return int(pytest.main(_arguments(request), plugins=plugins))
     except (
@@ -63,9 +66,15 @@ def _arguments(request: Run) -> list[str]:
 
 
 class Hold:
-    """Stops before the first test until Go arrives on standard input, in one line."""
+    """Stops before the first test until Go arrives on standard input, in one line; meanwhile programs are compiled."""
+
+    def __init__(self, request: Run, reporter: Reporter) -> None:
+        self._code, self._reporter = Path(request.code), reporter
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
+        begin = time.monotonic()
+        with Precompile(texts_in(self._code)) as compiling:
+            compiling.until_readable(0, lambda: self._reporter.send(Precompiled(seconds=time.monotonic() - begin)))
         line = b""
         while not line.endswith(b"\n"):
             line += os.read(0, 1) or os._exit(1)

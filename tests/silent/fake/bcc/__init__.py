@@ -1,6 +1,7 @@
 """As much of BCC as a script needs in order to end: no kernel is asked."""
 
 import atexit
+import time
 from types import SimpleNamespace
 
 lib = SimpleNamespace(
@@ -10,6 +11,9 @@ lib = SimpleNamespace(
     bpf_num_tables=lambda module: 0,
     bpf_table_name=SimpleNamespace(),
 )
+
+
+SLOW_S = 0.0
 
 
 class BPF:
@@ -30,7 +34,8 @@ class BPF:
         raise KeyError(name)
 
     def attach_kprobe(self, event=b"", fn_name=b""):
-        """Nothing is attached."""
+        """Nothing is attached, and that takes a while if the script wants it so."""
+        time.sleep(SLOW_S)
 
     attach_kretprobe = attach_uprobe = attach_uretprobe = attach_tracepoint = attach_raw_tracepoint = attach_kprobe
     attach_perf_event = attach_kfunc = attach_kretfunc = attach_lsm = attach_kprobe
