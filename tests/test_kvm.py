@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import GuestLost
 from harness.lab import accelerator, now, proof, qemu, saved
 from harness.lab.channel import Channel
 from harness.lab.image import architecture, cache, disk, initramfs
@@ -146,6 +147,15 @@ def test_a_part_that_fails_means_tcg_and_is_remembered(image, monkeypatch, part,
     assert "\n" not in choice.reason
     assert accelerator.remembered() == choice
     assert [path.name for path in cache.root().glob("guest-*")] == [], "a guest that failed is not kept"
+
+
+def test_what_qemu_said_last_is_in_the_reason(image, monkeypatch):
+    def ends(*_, **named):
+        raise GuestLost("the lab's guest ended", console="SeaBIOS\nQEMU ended by itself, with status 1")
+
+    monkeypatch.setattr(saved, "Machine", ends)
+    choice, _ = choose(image)
+    assert choice.reason.endswith("(the lab's guest ended: QEMU ended by itself, with status 1)")
 
 
 def test_what_was_decided_is_not_tried_again(image, monkeypatch):

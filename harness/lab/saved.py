@@ -149,7 +149,9 @@ def choose(
             _build_in_kvm(target, image, say, note)
             choice = Choice("kvm", PROVEN, given)
         except LabError as failed:
-            choice = Choice("tcg", f"KVM does not do here what the lab needs ({failed})", given)
+            # Of a guest that ended, QEMU's last line says why.
+            said = [str(failed), *getattr(failed, "console", "").splitlines()[-1:]]
+            choice = Choice("tcg", f"KVM does not do here what the lab needs ({': '.join(said)})", given)
     accelerator.remember(choice)
     say(f"{choice.name}: {choice.reason}")
     return choice
