@@ -249,6 +249,15 @@ def test_a_script_that_probes_all_of_a_family_is_right():
     assert of_script(WAITS, programs=(IDLE,), attachments=(on[0],), syscalls={"openat": 46}).kind == "elsewhere"
 
 
+@pytest.mark.parametrize(
+    ("target", "due"),
+    [("__x64_sys_getppid", "never-hit"), ("syscalls:sys_enter_getppid", "never-hit"), ("oom_kill_process", None)],
+)
+def test_work_does_not_tell_how_the_kernel_is_reached(target, due):
+    found = of_script(WORKS, programs=(IDLE,), attachments=(replace(KPROBE, target=target),))
+    assert (found and found.kind) == due
+
+
 def test_one_idle_program_is_no_fault_where_something_came():
     both = (IDLE, replace(PROGRAM, id=8))
     came = replace(WORKS, arrived=(Arrived(table="events", events=3),))
