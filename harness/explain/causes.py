@@ -25,6 +25,8 @@ KEYS_TOLD = 4
 QUIET = 2
 """Different lines that a script may print and still have shown nothing: a heading, a zero."""
 WRAPPER = re.compile(r"^(__(x64|arm64|ia32)_(compat_)?sys_|__se_sys_|__do_sys_|do_sys_|ksys_|sys_(enter_|exit_)?|do_)")
+SYSTEM_CALL = re.compile(r"__(?:x64|arm64|ia32)_(?:compat_)?sys_|__se_sys_|__do_sys_|ksys_|sys_|syscalls:")
+"""Begins the name of what a script calls itself."""
 SUCCESSORS = {
     "open": ("openat", "openat2"), "creat": ("openat", "open"), "fork": ("clone", "clone3", "vfork"),
     "vfork": ("clone", "clone3", "fork"), "clone": ("clone3", "vfork"), "clone3": ("clone", "vfork"),
@@ -292,7 +294,12 @@ def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
     for program, places in idle:
         if facts.script is not None and facts.script.ended and (late := _too_early(facts, program, places)) is not None:
             return replace(late, place=_attach_place(facts, sources, program))
-    if idle and not (some_ran if facts.script is None else not _works(facts)):
+    if facts.script is not None:
+        calls = [one for one in idle if any(SYSTEM_CALL.match(place.target) for place in one[1])]
+        idle = calls if _works(facts) else []  # how a function inside the kernel is reached, its work does not tell
+    elif some_ran:
+        idle = []
+    if idle:
         program, places = idle[0]
         return replace(_nothing_hit(program, places), place=_attach_place(facts, sources, program))
     return None
