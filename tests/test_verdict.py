@@ -9,6 +9,7 @@ from rich.console import Console
 from test_silent import COUNTS, IDLE, KPROBE, PROGRAM, WELL
 
 from harness.course import catalog
+from harness.explain.explanation import Explanation
 from harness.learner import verify
 from harness.protocol.facts import Attachment, Facts, Frame, Kept
 from harness.protocol.messages import Reported
@@ -207,7 +208,9 @@ def test_of_a_long_log_the_end_is_shown_above_and_all_is_kept(lesson):
 
 def test_a_long_log_is_shown_to_its_essential_line(lesson):
     log = "\n".join(f"line {number}" for number in range(60))
-    broken = Verdict("broken", "lessons/90-small/small.bpf.c:9", "words", log, "line 20")
+    broken = Verdict(
+        "broken", "lessons/90-small/small.bpf.c:9", "words", log, why=Explanation("load", message="line 20")
+    )
     rows = screen(lesson, broken, WAITS).splitlines()
     assert [row for row in rows if row.startswith("line")] == [f"line {number}" for number in range(16, 21)]
 

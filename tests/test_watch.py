@@ -241,10 +241,10 @@ def tracks(course):
 def test_the_basics_come_before_the_advanced_track(tracks):
     first, second, third, fourth = tracks
     progress.note_check(second, "done", 2, "now")
-    assert watch.after(second, tracks) == first, "a basic lesson is left"
-    assert watch.after(third, tracks) == fourth, "whoever began the advanced track stays in it"
+    assert engine.after(second, tracks) == first, "a basic lesson is left"
+    assert engine.after(third, tracks) == fourth, "whoever began the advanced track stays in it"
     progress.note_check(first, "done", 2, "now")
-    assert watch.after(first, tracks) == third
+    assert engine.after(first, tracks) == third
 
 
 def test_nothing_leads_to_a_lesson_too_early(tracks):
@@ -252,8 +252,8 @@ def test_nothing_leads_to_a_lesson_too_early(tracks):
     progress.note_check(first, "done", 2, "now")
     progress.note_check(third, "done", 2, "now")
     progress.note_check(fourth, "done", 2, "now")
-    assert watch.after(fourth, tracks) == second
-    assert watch.after(None, tracks) == second
+    assert engine.after(fourth, tracks) == second
+    assert engine.after(None, tracks) == second
 
 
 def test_progress_says_which_lesson_comes_before(tracks):
