@@ -228,7 +228,11 @@ def test_lab_exec_passes_input_output_and_exit_status():
 @pytest.mark.parametrize(
     ("arguments", "seen", "told"),
     [
-        ([], "['sh', '-c', 'id; uname']\n", "workbook run 90 -- sh -c 'id; uname'"),
+        (
+            [],
+            "['sh', '-c', 'id; uname']\n",
+            "nothing else runs in the guest, so this starts: workbook run 90 -- sh -c 'id; uname'",
+        ),
         (["--seconds", "3"], "['--seconds', '3']\n", ""),
     ],
 )

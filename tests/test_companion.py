@@ -98,6 +98,17 @@ def fill(lesson, *numbers):
     (lesson.folder() / "loader.py").write_text(text)
 
 
+def test_a_hint_follows_the_todo_that_does_not_load(lesson):
+    fill(lesson, 1, 2)
+    progress.note_check(lesson, "broken", 0, "2026-01-01T00:00:00", refused_in=2)
+    assert hints.take(lesson).step.number == 2
+    for name, text in stubs.stubs(lesson).items():
+        (lesson.folder() / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert hints.take(lesson).step.number == 1
+    progress.note_check(lesson, "todo", 0, "2026-01-01T00:00:00")
+    assert progress.standing(lesson).refused_in == 0
+
+
 def test_a_refused_program_is_shown_at_the_step_reached(lesson):
     fill(lesson, 1, 2)
     progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00")
@@ -112,7 +123,7 @@ def test_a_refused_program_is_shown_at_the_step_reached(lesson):
     verify.show(view, console)
     rows = console.file.getvalue().splitlines()
     assert [row.split() for row in rows[2:4]] == [
-        ["·", "1", "act", "blocked", "done", "before"],
+        ["·", "1", "act", "not", "checked", "(done", "before)"],
         ["✘", "2", "act", "again", "broken", "0/1", "tests"],
     ]
 

@@ -10,7 +10,7 @@ from test_silent import COUNTS, IDLE, KPROBE, PROGRAM, WELL
 
 from harness.course import catalog
 from harness.explain.explanation import Explanation
-from harness.learner import verify
+from harness.learner import progress, verify
 from harness.protocol.facts import Attachment, Facts, Frame, Kept
 from harness.protocol.messages import Reported
 from harness.run import request, verdict
@@ -176,11 +176,23 @@ def test_the_next_command_names_the_learners_line(lesson):
 @pytest.mark.parametrize(("tree", "more"), [("lessons", ""), ("solutions", " --tree solutions")])
 def test_a_seed_says_how_it_is_used(lesson, tree, more):
     seen = screen(lesson, Verdict("red", "x:1", "x"), WAITS, tree=tree, seed=23)
-    assert f"same names again: workbook verify 90{more} --seed 23\n" in seen
+    assert f"to repeat with the same random names: workbook verify 90{more} --seed 23\n" in seen
+
+
+def test_a_red_reference_tells_no_one_to_edit_it(lesson):
+    seen = screen(lesson, Verdict("red", "solutions/90-small/test_mine.py:6", "x"), WAITS, tree="solutions")
+    assert "next: read solutions/90-small/test_mine.py:6, then make solution-90\n" in seen
 
 
 def test_a_done_lesson_shows_no_seed(lesson):
     assert "--seed" not in screen(lesson, Verdict("done"), Verdict("done"), seed=23)
+
+
+def test_the_todo_that_does_not_load_is_remembered(lesson):
+    broken = Verdict("broken", "lessons/90-small/small.bpf.c:9:5", "no such helper")
+    steps = [StepResult(lesson.steps[0], broken, 0, 1), StepResult(lesson.steps[1], WAITS, 0, 1)]
+    verify.View(lesson, steps, request=request.of_lesson(lesson, "lessons")).remember()
+    assert progress.standing(lesson).refused_in == 2
 
 
 def test_a_program_that_does_not_load_is_said_above_the_list(lesson):

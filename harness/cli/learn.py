@@ -275,7 +275,10 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
     chosen = pick(lesson)
     steps = judging.own_steps(chosen)
     if not steps:
-        raise UsageError(f"lesson {chosen.number} has no test of your own", remedy=f"make lesson-{chosen.number}")
+        from harness.learner import verify as verifying
+
+        after = verifying.after_done(chosen) if progress.standing(chosen).was_done else f"make lesson-{chosen.number}"
+        raise UsageError(f"lesson {chosen.number} has no test of your own", remedy=after)
     mine = judging.own_test(chosen, tree)
     with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", 0) as say:
         needs.refuse(where, chosen)
@@ -293,7 +296,9 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
 @app.command(context_settings={"ignore_unknown_options": True}, cls=InLab)
 def run(
     lesson: LessonName,
-    arguments: Annotated[list[str] | None, typer.Argument(help="the loader's arguments, after --")] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="the loader's arguments, after -- if they begin with a dash")
+    ] = None,
     tree: Tree = "lessons",
     bring: Annotated[
         Path | None,
@@ -313,7 +318,10 @@ def run(
     where = bring or artefacts.home(chosen)
     given = arguments or list(chosen.demo)
     if given and not arguments:
-        note(f"workbook run {chosen.number} -- {shlex.join(given)}", style="dim")
+        note(
+            f"nothing else runs in the guest, so this starts: workbook run {chosen.number} -- {shlex.join(given)}",
+            style="dim",
+        )
     argv = live.command(chosen, tree, given)
     artefacts.check_target(where, chosen.root)
     files = payload.of_folder(folder)

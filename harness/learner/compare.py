@@ -26,10 +26,10 @@ ROWS = (
     ("verified", "instructions walked", "by the verifier, on all paths together; it gives up at a million"),
     ("stack", "stack (bytes)", "local variables; 512 bytes is the limit"),
     ("map_bytes", "map memory (bytes)", "kernel memory of all the maps that the program uses"),
-    ("events", "runs", "how often it ran in all tests; what else the guest does counts too"),
+    ("events", "runs", "in all tests, for all processes; a test that repeats until a race occurs can multiply it"),
 )
 """Field, title, what it means. No time: under emulation two runs of one program differ more than two programs."""
-LOST = ("lost", "events lost", "they found no room in a perf buffer; some tests fill one on purpose")
+LOST = ("lost", "events lost", "sent by the kernel, dropped before Python read them; some tests provoke that")
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,12 @@ def show(lesson: Lesson, mine: Side, reference: Side, console: Console) -> None:
     table.add_row("")
     table.add_row(LOST[1], _number(mine.lost), _number(reference.lost))
     console.print(table)
-    console.print()
-    for _, title, meaning in (*ROWS, LOST):
-        console.print(Text(f"  {title}: {meaning}", style="dim"))
     if out := [str(step.number) for step in lesson.steps if step.mutant]:
         steps = f"step{'s' if len(out) > 1 else ''} {' and '.join(out)}"
         console.print(Text(f"left out: {steps}, your test: workbook judge {lesson.number}"))
+    console.print()
+    for _, title, meaning in (*ROWS, LOST):
+        console.print(Text(f"  {title}: {meaning}", style="dim"))
     if mine.unreadable:
         console.print(Text(mine.unreadable))
 

@@ -25,10 +25,17 @@ class Hint:
 
 
 def open_step(lesson: Lesson) -> Step | None:
-    """The step that the learner is at: the first hole that is still a stub, else the first not done, if any."""
+    """The step that the learner is at: the one whose code the last check could not load, as long as it is no stub.
+
+    Else the first hole that is still a stub, else the first not done, if any.
+    """
     paths = [lesson.folder() / name for name in lesson.edited]
     holes = stubs.holes_in(lesson, {path: files.read(path) for path in paths if files.exists(path)}, lesson.folder())
-    return steps.worked_on(lesson.steps, holes, progress.standing(lesson).steps_done)
+    now = progress.standing(lesson)
+    refused = next((step for step in lesson.steps if step.number == now.refused_in), None)
+    if refused and refused.number not in holes:
+        return refused
+    return steps.worked_on(lesson.steps, holes, now.steps_done)
 
 
 def take(lesson: Lesson, number: int | None = None) -> Hint | None:

@@ -48,6 +48,8 @@ class Standing:
     """Step → hints shown."""
     hints_used: dict[int, int] = field(default_factory=dict)
     """Step → hints shown before the lesson was done."""
+    refused_in: int = 0
+    """The TODO that the last check named, where the program did not load; 0 otherwise."""
     judged: dict[int, str] = field(default_factory=dict)
     """Step that is a test of the learner's own → digest of what was judged when that was good."""
 
@@ -80,10 +82,13 @@ def early(course: Course, lesson: Lesson) -> str:
     return f"{lesson.name} comes after {required.name}, which is not done yet; make progress shows where you are"
 
 
-def note_check(lesson: Lesson, verdict: str, steps_done: int, when: str, took_s: float = 0, on: str = "") -> None:
+def note_check(
+    lesson: Lesson, verdict: str, steps_done: int, when: str, took_s: float = 0, on: str = "", refused_in: int = 0
+) -> None:
     """Remember a check of the learner's code."""
     with _entry(lesson) as entry:
         entry.update(verdict=verdict, steps_done=steps_done, when=when, took_s=round(took_s), on=on)
+        entry["refused_in"] = refused_in
         entry.setdefault("begun", when)
         if verdict == "done":
             entry.setdefault("done_at", when)
@@ -188,6 +193,7 @@ def _standing(entry: Any) -> Standing:
         on=_text(entry, "on"),
         hints=hints,
         hints_used=_hints(entry["hints_used"]) if "hints_used" in entry else hints,
+        refused_in=_count(entry.get("refused_in")),
         judged=_by_step(entry.get("judged"), str),
     )
 

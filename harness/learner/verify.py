@@ -68,7 +68,9 @@ class View:
         """Write the learner's progress; what was done before a program was refused stays done."""
         done = steps.reached(self.steps)
         kind = self.open.verdict.kind if self.open else "red" if self.unreadable else "done"
-        progress.note_check(self.lesson, kind, done, time.strftime("%Y-%m-%dT%H:%M:%S"), self.took_s, self.on)
+        when, refused = time.strftime("%Y-%m-%dT%H:%M:%S"), _refused_at(self)
+        todo = refused[2] if refused else 0
+        progress.note_check(self.lesson, kind, done, when, self.took_s, self.on, todo)
 
     @property
     def exit_code(self) -> int:
@@ -130,10 +132,10 @@ def show(view: View, console: Console, tree: str = "lessons", watching: bool = F
     width = max(len(result.step.title) for result in view.steps)
     for result in view.steps:
         mark, style = MARKS[result.verdict.kind]
-        count = f"{result.passed}/{result.total} tests"
+        state = f"{result.verdict.kind:<8} {result.passed}/{result.total} tests"
         if result.verdict.kind == "blocked":
-            count = result.verdict.text if result.verdict is steps.DONE_BEFORE else ""
-        line = f"  {mark} {result.step.number}  {result.step.title:<{width}}  {result.verdict.kind:<8} {count}"
+            state = f"not checked ({result.verdict.text})" if result.verdict is steps.DONE_BEFORE else "blocked"
+        line = f"  {mark} {result.step.number}  {result.step.title:<{width}}  {state}"
         console.print(Text(line.rstrip(), style=style))
     console.print()
     if view.unreadable:
@@ -147,7 +149,7 @@ def show(view: View, console: Console, tree: str = "lessons", watching: bool = F
         console.print(Text(f"next: {command}"))
     if view.exit_code and view.seed is not None:
         of_tree = "" if tree == "lessons" else f" --tree {tree}"
-        again = f"same names again: workbook verify {lesson.number}{of_tree} --seed {view.seed}"
+        again = f"to repeat with the same random names: workbook verify {lesson.number}{of_tree} --seed {view.seed}"
         console.print(Text(again, style="dim"))
 
 
@@ -162,15 +164,23 @@ def _show_verdict(found: Verdict, console: Console) -> None:
     console.print()
 
 
-def _does_not_load(view: View) -> str:
-    """The line and the TODO that a refused program is about: the step under which it is shown may be another."""
+def _refused_at(view: View) -> tuple[str, int, int] | None:
+    """File, line and TODO (0 outside of all) that a refused program is about; None where none was refused."""
     found = view.open.verdict if view.open else NOT_RUN
     name, line, *_ = [*found.place.split(":"), "", ""]
     path = view.lesson.root / name
     if found.kind != "broken" or path.suffix != ".c" or not line or view.request is None:
-        return ""
+        return None
     region = regions.at(view.request.regions, path, int(line))
-    return f"the program does not load: {path.name}, line {line}" + (f", in TODO {region.number}" if region else "")
+    return path.name, int(line), region.number if region else 0
+
+
+def _does_not_load(view: View) -> str:
+    """The line and the TODO that a refused program is about: the step under which it is shown may be another."""
+    if (refused := _refused_at(view)) is None:
+        return ""
+    name, line, todo = refused
+    return f"the program does not load: {name}, line {line}" + (f", in TODO {todo}" if todo else "")
 
 
 def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
@@ -190,7 +200,7 @@ def _show_log(verdict: Verdict, lesson: Lesson, console: Console) -> None:
     console.print()
 
 
-def _after_done(lesson: Lesson) -> str:
+def after_done(lesson: Lesson) -> str:
     """The command after a lesson that is done; a track ends with the report."""
     later = Course.load(lesson.root).after(lesson)
     if later is None:
@@ -206,9 +216,11 @@ def next_command(view: View, tree: str, watching: bool = False) -> str:
     if result is None:
         if tree == "solutions":
             return f"make lesson-{number}"
-        return "" if watching else f"make run-{number}, then {_after_done(view.lesson)}"
+        return "" if watching else f"make run-{number}, then {after_done(view.lesson)}"
     if result.verdict.kind == "lab" or (result.verdict.kind == "skipped" and not result.verdict.place):
         return "make doctor"
+    if tree == "solutions":
+        return f"{f'read {result.verdict.place}, then ' if result.verdict.place else ''}make solution-{number}"
     place, again = result.verdict.place, " and save it" if watching else f", then make lesson-{number}"
     if place.split(":")[0] == str(view.lesson.tests.relative_to(view.lesson.root)):
         return f"read {place}, fix {result.verdict.code or f'your files in lessons/{view.lesson.name}'}{again}"

@@ -126,12 +126,16 @@ def test_a_thread_prints_the_process_id(attached, workload, trace):
         thread = threading.Thread(target=call_getppid)
         thread.start()
         thread.join()
+        return thread.native_id
 
     child = workload(in_a_thread)
     pid = child.pid
-    child.run()
-    printed = len(lines_of(pid, trace.lines()))
-    assert printed == CALLS, f"{CALLS} calls from a second thread printed {printed} lines with the process id"
+    tid = child.run()
+    lines = trace.lines()
+    printed, with_tid = len(lines_of(pid, lines)), len(lines_of(tid, lines))
+    assert printed == CALLS, (
+        f"{CALLS} calls from a second thread printed {printed} lines with the process id, {with_tid} with the thread's"
+    )
 
 
 @pytest.mark.step(2)

@@ -220,7 +220,8 @@ def test_the_file_name_arrives_byte_for_byte(loader, entry, workload, rng):
     wrong = [(event, name) for event, name in zip(seen, names, strict=True) if event != name]
     differ = len(wrong)
     first = f"; the first: {wrong[0][1]!r} was opened, the event's filename is {wrong[0][0]!r}" if wrong else ""
-    assert differ == 0, f"{differ} of {CALLS} file names differ{first}"
+    empty = "" if any(seen) else "; all are empty: see docs/02-reading-data.md, What goes wrong"
+    assert differ == 0, f"{differ} of {CALLS} file names differ{first}{empty}"
 
 
 @pytest.mark.step(3)

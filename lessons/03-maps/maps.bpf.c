@@ -15,8 +15,8 @@ struct syscall_key {
 // Hash: calls so far of each process and number; when it is full, it refuses new keys.
 BPF_HASH(counts, struct syscall_key, u64, MAX_MAP_ENTRIES);
 
-// TODO 3: define LATEST_KIND as the kind of map that makes room for a new key when it is full
-#ifndef LATEST_KIND
+// TODO 3: define LATEST_KIND here, in quotes, as the kind of map that makes room for a new key when it is full
+#ifndef LATEST_KIND // until then, a plain hash
 #define LATEST_KIND "hash"
 #endif
 // Time of the last call of each process and number, in ns on the monotonic clock, which stops in suspend.

@@ -25,7 +25,7 @@ class KernelFacts:
     btf: bool
     """Whether the kernel describes its own types: it does if /sys/kernel/btf/vmlinux exists."""
     jit: bool
-    """Whether BPF programs become machine code: /proc/sys/net/core/bpf_jit_enable holds 0 if they do not."""
+    """Whether BPF programs become machine code: /proc/sys/net/core/bpf_jit_enable holds 1 or 2 if so, 0 if not."""
 
 
 def facts() -> KernelFacts:
