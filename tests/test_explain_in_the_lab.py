@@ -95,7 +95,7 @@ FILES = {
     "by_name.py": (BY_NAME, "run", "script-arguments", 7),
     "by_place.py": (BY_PLACE, "run", "script-arguments", 5),
     "usage.py": ("import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit()\n", "run", "script-arguments", None),
-    "usage_and_1.py": ("print('USAGE: x PID')\nraise SystemExit(1)\n", "run", "script-arguments", 2),
+    "usage_and_1.py": ("import sys\n\nprint(f'USAGE: {sys.argv[0]} PID')\nsys.exit(1)\n", "run", "script-arguments", 4),
     "functions.py": ("def attach():\n    pass\n", "run", "nothing-loaded", None),
     "crash.py": ("open('/proc/sysrq-trigger', 'w').write('c')\n", "lab", "", None),
     "large.bpf.c": (LARGE, "compile", "stack-size", 8),
@@ -106,6 +106,7 @@ FILES = {
 def test_files_share_a_guest_and_survive_one_that_crashes_it(tmp_path):
     for name, (text, *_) in FILES.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "small.bpf.c").write_text(RIGHT)
     code, found = explained(tmp_path, "--seconds", "1", "--try", *FILES)
     said = {name: (one["kind"], one["rule"], one["line"]) for name, one in found.items()}
     assert said == {name: tuple(due) for name, (_, *due) in FILES.items()}

@@ -71,7 +71,7 @@ def open_rings(stream: Stream, pages: int = PAGES) -> None:
 def on_event(stream: Stream, cpu: int, data: int, size: int) -> None:
     """Called for each event: `size` bytes at `data` in the ring of `cpu`, which is overwritten after this call.
 
-    comm may hold any byte but 0.
+    comm may hold any byte but 0; one that is not valid UTF-8 becomes U+FFFD, the replacement character.
     """
     raise NotImplementedError("TODO 2: add an Event with copies of the event's values to stream.arrived")
 

@@ -17,7 +17,10 @@ def stream(loader):
 
 @pytest.fixture
 def hop(native, tmp_path):
-    """`hop(names)`: a process becomes "hop", then a program of each name, each on another CPU; returns its pid."""
+    """`hop(names)`: a process becomes "hop", then a program of each name, each on another CPU; returns its pid.
+
+    With a dozen names or more, chance does not bring the events out in order.
+    """
     program = native("hop.c")
 
     def run(names):
@@ -37,4 +40,4 @@ def hop(native, tmp_path):
 
 @pytest.mark.step(4)
 def test_take_gives_the_oldest_first(loader, stream, hop):
-    raise NotImplementedError("TODO 4: hop, collect, take all events, assert that the process's come in order")
+    raise NotImplementedError("TODO 4: hop, collect, take all events; assert that this process's events come in order")

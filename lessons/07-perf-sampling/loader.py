@@ -66,8 +66,9 @@ def samples(bpf: BPF) -> list[Sample]:
 
 
 def functions(bpf: BPF, number: int, name: Callable[[int], bytes]) -> list[str]:
-    """The functions of a stack, the outermost first; `name` returns the function at an address.
+    """The functions of a stack, the outermost first, as strings.
 
+    `name` returns the function at an address, as bytes, which are decoded here.
     If the number is an error: no functions for NO_STACK, only LOST for any other.
     """
     raise NotImplementedError("TODO 5: handle errors; walk stack `number`, which is innermost first; name each address")

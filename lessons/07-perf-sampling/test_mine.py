@@ -19,7 +19,7 @@ def bpf(loader):
 def busy(loader, bpf, native):
     """The pid of a process that was sampled while main called work, work called heavy or light, and those called burn.
 
-    It has finished its work and waits, so that its functions can be looked up.
+    It has finished its work and waits, so that its functions can be looked up. Other names may come before main.
     """
     with subprocess.Popen([native("shares.c"), "work", "307"], stdin=-1, stdout=-1, text=True) as process:
         process.stdout.readline()
@@ -34,4 +34,4 @@ def busy(loader, bpf, native):
 
 @pytest.mark.step(4)
 def test_functions_go_from_the_outermost_inwards(loader, bpf, busy):
-    raise NotImplementedError("TODO 4: busy has stacks with main and burn, and functions() names main first in each")
+    raise NotImplementedError("TODO 4: busy has stacks with main and burn, and in each, main comes before burn")

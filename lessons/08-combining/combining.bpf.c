@@ -83,7 +83,7 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
     if (!process)
         return 0;
 
-    // TODO 3: one thread less; at the last one set end_ns, submit the process to ended, delete it from followed, once
+    // TODO 3: add -1 to threads, losing none; at 0 set end_ns in a copy, delete the entry, submit if delete() gave 0
     return 0;
 }
 

@@ -420,7 +420,7 @@ def test_a_process_killed_in_a_call_leaves_nothing_in_flight(loader, bpf, tree, 
     os.kill(child, signal.SIGKILL)
     eventually(lambda: child not in followed(bpf), "the child to be out of the map")
     left = len(bpf["calling"])
-    assert left == 0, f"a process was killed inside usleep; {left} entries stay in calling, expected 0"
+    assert left == 0, f"a process was killed inside usleep; entries left in calling: {left}, expected 0"
 
 
 @pytest.mark.step(5)
@@ -432,7 +432,7 @@ def test_a_thread_that_ends_in_a_call_leaves_nothing_in_flight(loader, bpf, tree
     root.do(b"k")
     eventually(lambda: threads(root.pid) == 1, "the thread to end")
     left = len(bpf["calling"])
-    assert left == 0, f"a thread exited inside usleep, its process lives; {left} entries stay in calling, expected 0"
+    assert left == 0, f"a thread exited inside usleep, its process lives; entries left in calling: {left}, expected 0"
 
 
 @pytest.mark.step(5)
@@ -446,7 +446,7 @@ def test_a_process_killed_in_an_open_leaves_nothing_in_flight(loader, bpf, tree,
     os.kill(child, signal.SIGKILL)
     eventually(lambda: child not in followed(bpf), "the child to be out of the map")
     left = len(bpf["opening"])
-    assert left == 0, f"a process was killed inside openat; {left} entries stay in opening, expected 0"
+    assert left == 0, f"a process was killed inside openat; entries left in opening: {left}, expected 0"
 
 
 def assert_same_json(data, expected):

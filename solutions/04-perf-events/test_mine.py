@@ -17,7 +17,10 @@ def stream(loader):
 
 @pytest.fixture
 def hop(native, tmp_path):
-    """`hop(names)`: a process becomes "hop", then a program of each name, each on another CPU; returns its pid."""
+    """`hop(names)`: a process becomes "hop", then a program of each name, each on another CPU; returns its pid.
+
+    With a dozen names or more, chance does not bring the events out in order.
+    """
     program = native("hop.c")
 
     def run(names):
@@ -37,7 +40,7 @@ def hop(native, tmp_path):
 
 @pytest.mark.step(4)
 def test_take_gives_the_oldest_first(loader, stream, hop):
-    # TODO 4: hop, collect, take all events, assert that the process's come in order
+    # TODO 4: hop, collect, take all events; assert that this process's events come in order
     names = [f"program-{n}" for n in range(23)]
     pid = hop(names)
     loader.collect(stream, lambda: True)

@@ -33,5 +33,5 @@ def test_a_killed_process_leaves_nothing_in_flight(bpf, sleeper, eventually):
     os.kill(sleeper, signal.SIGKILL)
     eventually(lambda: bpf["followed"].Key(sleeper) not in bpf["followed"], "the process to end")
     left = len(bpf["calling"])
-    assert left == 0, f"a process was killed inside usleep; {left} entries stay in calling"
+    assert left == 0, f"a process was killed inside usleep; entries left in calling: {left}, expected 0"
     # end of TODO 4
