@@ -185,6 +185,37 @@ def watch(
         watching.watch(where, found, pick(lesson) if lesson else None, out())
 
 
+@app.command()
+def page(
+    lesson: Annotated[
+        str | None, typer.Argument(help="by default the first that is not done", metavar="[LESSON]")
+    ] = None,
+    port: Annotated[int, typer.Option(help="another one is taken where it is in use")] = 8013,
+    opens: Annotated[bool, typer.Option("--open", help="open the browser too")] = False,
+) -> None:
+    """Show a lesson and its verdicts in the browser.
+
+    It checks on every save, as watch does, and prints the address, which holds a key: it is for you alone. With --open
+    other users of this machine can see that address among the browser's arguments. Ctrl-C ends it.
+    """
+    import webbrowser
+
+    from harness.learner import engine
+    from harness.page.serve import Server
+
+    found = course()
+    first = pick(lesson) if lesson else engine.after(None, found)
+    with closing(opened("vm")) as where:
+        server = Server(where, found, first, port)
+
+        def ready(address: str) -> None:
+            show(address)
+            if opens:
+                webbrowser.open(address)
+
+        server.run(ready)
+
+
 @app.command("doctor")
 def examine(as_json: Json = False) -> None:
     """Check that this machine can run the lessons.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from harness.course.catalog import Lesson, Step
 from harness.learner.compare import Side
@@ -33,13 +34,13 @@ class Working:
     """Something long begins; Part follows, and Waiting, or another Working, when it is over."""
 
     lesson: Lesson
-    what: str
-    """Such as "checking 01-hello-kprobe"."""
+    kind: Literal["checking", "judging", "comparing", "running", "checking all"]
     took_s: int = 0
     """Seconds that it took last time, where that is known."""
 
     def __str__(self) -> str:
-        return self.what + (f" ({self.took_s} s last time)" if self.took_s else "")
+        what = "lessons" if self.kind == "checking all" else self.lesson.name
+        return f"{self.kind} {what}" + (f" ({self.took_s} s last time)" if self.took_s else "")
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def show(view: View, console: Console, tree: str = "lessons", watching: bool = F
     lesson = view.lesson
     console.print(Text.assemble(("Lesson ", "bold"), (lesson.number, "bold"), (f" · {lesson.title}", "bold")))
     console.print()
-    if said := _does_not_load(view):
+    if said := does_not_load(view):
         console.print(Text(f"{said}\n", style="red"))
     width = max(len(result.step.title) for result in view.steps)
     for result in view.steps:
@@ -138,14 +138,20 @@ def show(view: View, console: Console, tree: str = "lessons", watching: bool = F
     if (current := view.open) is not None:
         _show_log(current.verdict, lesson, console)
         _show_verdict(current.verdict, console)
-    for warned in dict.fromkeys(f"{w.file}:{w.line}: {w.category}: {w.text}" for w in view.warnings[:WARNINGS_MAX]):
-        console.print(Text(f"warning: {warned.removeprefix(f'{lesson.root}/')}", style="yellow"))
+    for warned in warnings(view):
+        console.print(Text(warned, style="yellow"))
     if command := next_command(view, tree, watching):
         console.print(Text(f"next: {command}"))
     if view.exit_code and view.seed is not None:
         of_tree = "" if tree == "lessons" else f" --tree {tree}"
         again = f"same names again: workbook verify {lesson.number}{of_tree} --seed {view.seed}"
         console.print(Text(again, style="dim"))
+
+
+def warnings(view: View) -> list[str]:
+    """What pytest warned of in the learner's files, each once."""
+    said = dict.fromkeys(f"{w.file}:{w.line}: {w.category}: {w.text}" for w in view.warnings[:WARNINGS_MAX])
+    return [f"warning: {one.removeprefix(f'{view.lesson.root}/')}" for one in said]
 
 
 def _show_verdict(found: Verdict, console: Console) -> None:
@@ -159,7 +165,7 @@ def _show_verdict(found: Verdict, console: Console) -> None:
     console.print()
 
 
-def _does_not_load(view: View) -> str:
+def does_not_load(view: View) -> str:
     """The line and the TODO that a refused program is about: the step under which it is shown may be another."""
     found = view.open.verdict if view.open else NOT_RUN
     name, line, *_ = [*found.place.split(":"), "", ""]
