@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.page.serve import PORT
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".devcontainer"
 PLAIN, WITH_KVM = FOLDER / "devcontainer.json", FOLDER / "kvm/devcontainer.json"
@@ -20,6 +22,8 @@ KNOWN = {
     "remoteUser": str,
     "postCreateCommand": str,
     "customizations": dict,
+    "forwardPorts": list,
+    "portsAttributes": dict,
 }
 
 
@@ -72,3 +76,8 @@ def test_the_other_one_passes_the_device_and_no_more():
 def test_the_image_can_run_the_setup_script():
     assert os.access(ROOT / "harness/setup.sh", os.R_OK)
     assert "make" in (FOLDER / "Dockerfile").read_text().split("apt-get install")[1].split("&&")[0].split()
+
+
+def test_the_port_of_the_page_is_forwarded(path):
+    assert read(path)["forwardPorts"] == [PORT]
+    assert set(read(path)["portsAttributes"]) == {str(PORT)}

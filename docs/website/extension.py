@@ -14,6 +14,12 @@ from harness.course.catalog import Course
 from harness.page import blocks
 from website import examples, names, rooms
 
+WIDE = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" role="group" aria-label="table" class="table-wrapper',
+    '<figure class="rooms">': '<figure class="rooms" tabindex="0">',
+}
+"""What a phone scrolls sideways, by how Sphinx and the theme begin it."""
 log = logging.getLogger(__name__)
 
 
@@ -22,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("workbook_root", "", "env")
     app.connect("doctree-read", change)
     app.connect("doctree-resolved", link_names)
+    app.connect("html-page-context", reachable, priority=900)  # after the theme's own
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -34,6 +41,14 @@ def change(app: Sphinx, page: nodes.document) -> None:
         show_examples(page, examples.examples(root))
     if name == "architecture":
         show_rooms(page, root / "harness")
+
+
+def reachable(app: Sphinx, name: str, template: str, context: dict[str, Any], page: nodes.document | None) -> None:
+    """Let a keyboard scroll what is wider than its place, and give the menu's headings the level that ARIA asks for."""
+    for part, wide in (("body", WIDE), ("furo_navigation_tree", {'role="heading"': 'role="heading" aria-level="2"'})):
+        for before, after in wide.items():
+            if part in context:
+                context[part] = context[part].replace(before, after)
 
 
 def caption(page: nodes.document) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.course.catalog import Course
 from website import diagrams, examples, names
 
-GUIDES = ("today", "explain", "silent", "troubleshooting")
+GUIDES = ("page", "today", "explain", "silent", "troubleshooting")
 WORKBOOK = ("architecture", "authoring", "security", "changelog")
 FENCE = re.compile(r"(`{3,}|~{3,})")
 HEADING = re.compile(r"(#+) (.*)")

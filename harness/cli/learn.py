@@ -190,14 +190,17 @@ def page(
     lesson: Annotated[
         str | None, typer.Argument(help="by default the first that is not done", metavar="[LESSON]")
     ] = None,
-    port: Annotated[int, typer.Option(help="another one is taken where it is in use")] = 8013,
-    opens: Annotated[bool, typer.Option("--open", help="open the browser too")] = False,
+    port: Annotated[int, typer.Option(help="any other is taken if it is in use")] = 8013,
+    opens: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="open the browser; by default where $BROWSER names one")
+    ] = None,
 ) -> None:
     """Show a lesson and its verdicts in the browser.
 
-    It checks on every save, as watch does, and prints the address, which holds a key: it is for you alone. With --open
-    other users of this machine can see that address among the browser's arguments. Ctrl-C ends it.
+    It checks on every save, as watch does, and prints the address, which holds a key: it is for you alone. Where it
+    opens the browser, other users of this machine can see the address among that program's arguments. Ctrl-C ends it.
     """
+    import os
     import webbrowser
 
     from harness.learner import engine
@@ -210,7 +213,7 @@ def page(
 
         def ready(address: str) -> None:
             show(address)
-            if opens:
+            if opens if opens is not None else "BROWSER" in os.environ:
                 webbrowser.open(address)
 
         server.run(ready)

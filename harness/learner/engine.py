@@ -127,9 +127,9 @@ class Engine:
         except Stale:
             self._tell(Outdated(lesson))
         except LabError as error:
-            self._tell(Failed(str(error), lab=True))
+            self._tell(Failed(str(error), lab=True, work=True))
         except UsageError as error:  # a file of the lesson became a link, say: the next save may put it right
-            self._tell(Failed(str(error)))
+            self._tell(Failed(str(error), work=True))
 
     def _look(self) -> None:
         """Something was asked while the lab works."""

@@ -80,6 +80,8 @@ class Failed:
     text: str
     lab: bool = False
     """The lab's fault, not the learner's code's."""
+    work: bool = False
+    """The work at hand ended by it; else it is the answer to what was asked."""
 
 
 @dataclass(frozen=True)

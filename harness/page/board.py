@@ -140,7 +140,7 @@ def after(now: Shown, event: Event) -> tuple[Shown, tuple[Region, ...]]:
             return replace(now, ended=event, work=None), ("status", "output")
         case Outdated():
             return now, ("status",)
-        case Failed() if now.work is not None:
+        case Failed(work=True):
             return replace(now, fault=event, work=None), ("status", "verdict")
         case Judged() if now.answers and isinstance(now.answers[-1], Judged) and now.work is not None:
             return replace(now, answers=(*now.answers, event)), ("answer",)

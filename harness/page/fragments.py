@@ -42,6 +42,7 @@ def _environment() -> jinja2.Environment:
     made.filters["printed"] = _printed
     made.filters["groups"] = lambda one: compare.groups(one.mine, one.reference)
     made.filters["place"] = place
+    made.filters["read"] = lambda page: "/" + page.replace(".md", "")
     made.globals["meanings"] = (*compare.ROWS, compare.LOST)
     return made
 

@@ -100,7 +100,7 @@ class _Page:
         return "</a>"
 
     def table(self, *_: Any) -> str:
-        return '<div class="wide"><table>'
+        return '<div class="wide" role="group" aria-label="table" tabindex="0"><table>'
 
     def table_end(self, *_: Any) -> str:
         return "</table></div>"
