@@ -18,6 +18,8 @@ from harness.explain.explanation import Explanation
 from harness.learner import compare, htmlreport, judge, progress, verify
 from harness.learner.events import Compared, Differs, Hinted, Judged, Restored
 from harness.page.board import Region, Shown
+from harness.run import steps as run_steps
+from harness.run.outcome import StepResult
 from harness.run.verdict import Verdict
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "page"
@@ -123,11 +125,17 @@ def steps(lesson: Lesson, shown: Shown) -> list[Row]:
     return [
         Row(
             one.step.number, one.step.title, one.verdict.kind, verify.MARKS[one.verdict.kind][0],
-            "" if one.verdict.kind == "blocked" else f"{one.passed}/{one.total} tests",
+            _count(one),
             opened is not None and one.step.number == opened.step.number,
         )
         for one in shown.view.steps
     ]  # fmt: skip
+
+
+def _count(one: StepResult) -> str:
+    if one.verdict.kind == "blocked":
+        return one.verdict.text if one.verdict is run_steps.DONE_BEFORE else ""
+    return f"{one.passed}/{one.total} tests"
 
 
 def _next(shown: Shown) -> Lesson | None:
