@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 UNLESS_NOT_YET = || { code=$$?; [ $$code -eq 1 ] || exit $$code; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup all doctor list progress report watch shell lab lab-clean quick test matrix prove soak bench docs lock clean
+.PHONY: help environment setup all doctor list progress report page watch shell lab lab-clean quick test matrix prove soak bench docs lock clean
 .SILENT:
 
 help: ## list the targets
@@ -63,6 +63,12 @@ progress: environment ## show how far you are in each lesson
 report: environment ## write your progress and pictures as one HTML page
 	$(WORKBOOK) report
 
+page: environment ## show a lesson and its verdicts in the browser, checked on every save
+	$(WORKBOOK) page
+
+page-%: environment
+	$(WORKBOOK) page $*
+
 watch: environment ## check on every save; move on when a lesson is done
 	$(WORKBOOK) watch
 
@@ -79,11 +85,13 @@ quick: environment ## run the project's own tests that need no guest
 	.venv/bin/ruff check -q .
 	.venv/bin/ruff format -q --check .
 	.venv/bin/mypy
-	$(PYTEST) -q -m 'not guest and not long' --timeout=120 -n auto tests
+	$(PYTEST) -q -m 'not guest and not long and not browser' --timeout=120 -n auto tests
 	$(WORKBOOK) author check --files-only
 
 test: quick lab ## run all of the project's own tests
-	$(PYTEST) -q -m 'guest and not long' -n auto --maxprocesses=4 --dist worksteal --timeout=400 --durations=10 tests
+	$(PYTEST) -q -m 'guest and not long and not browser' -n auto --maxprocesses=4 --dist worksteal --timeout=400 --durations=10 tests
+	sh harness/setup.sh --browser
+	.venv-browser/bin/pytest -q -m browser --timeout=300 tests
 	$(WORKBOOK) author prove --changed
 
 matrix: environment ## run the references on each kernel and architecture (hours; a run that was killed goes on)
@@ -107,6 +115,8 @@ docs: ## build the pages as a site that needs no network: build/site/index.html
 
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		-q pyproject.toml --group browser -o requirements-browser.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		-q pyproject.toml --group dev -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		-q --group docs -o requirements-docs.lock
@@ -116,4 +126,4 @@ lab-clean: environment ## remove the virtual machine; make lab rebuilds it
 
 clean: ## remove the virtual machine and the environment
 	if [ -x $(WORKBOOK) ]; then $(WORKBOOK) lab clean; fi
-	rm -rf .venv .venv-docs build/site
+	rm -rf .venv .venv-docs .venv-browser build/site

@@ -3,6 +3,7 @@
 #   harness/setup.sh            everything; as an ordinary user the packages must be there already
 #   harness/setup.sh --system   only the packages, as root; with an architecture behind it, that one's QEMU
 #   harness/setup.sh --docs     only what `make docs` needs: Python, and .venv-docs
+#   harness/setup.sh --browser  what the tests in a browser need: Chromium, and .venv-browser
 set -eu
 cd "$(dirname "$0")/.."
 task=${1:-}
@@ -38,6 +39,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 missing() {
     have python3 && python3 -c 'import venv, ensurepip' 2>/dev/null || printf 'python3-venv '
     [ "$task" != --docs ] || return 0
+    [ "$task" != --browser ] || have chromium || printf 'chromium '
     have mmdebstrap || printf 'mmdebstrap '
     have mke2fs || printf 'e2fsprogs '
     have depmod || printf 'kmod '
@@ -90,10 +92,12 @@ system() {
     have apt-get || elsewhere
     if [ "$(id -u)" != 0 ]; then
         say "missing here: $packages"
+        command="sh harness/setup.sh --system${asked:+ $asked}"
+        [ "$task" != --browser ] || command="apt-get install --no-install-recommends ${packages% }"
         if have sudo; then
-            say "next: sudo sh harness/setup.sh --system${asked:+ $asked}"
+            say "next: sudo $command"
         else
-            say "next: su -c 'sh harness/setup.sh --system${asked:+ $asked}'"
+            say "next: su -c '$command'"
         fi
         exit 3
     fi
@@ -137,5 +141,6 @@ system
 case "$task" in
     --system) ;;
     --docs) environment .venv-docs requirements-docs.lock ;;
+    --browser) environment .venv-browser requirements-browser.lock ;;
     *) environment .venv requirements.lock ;;
 esac

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.page.serve import PORT
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".devcontainer"
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
@@ -24,6 +26,8 @@ KNOWN = {
     "updateContentCommand": str,
     "postStartCommand": str,
     "customizations": dict,
+    "forwardPorts": list,
+    "portsAttributes": dict,
 }
 
 
@@ -102,3 +106,8 @@ def test_codespaces_opens_files_that_exist(path):
 def test_the_image_can_run_the_setup_script():
     assert os.access(ROOT / "harness/setup.sh", os.R_OK)
     assert "make" in (FOLDER / "Dockerfile").read_text().split("apt-get install")[1].split("&&")[0].split()
+
+
+def test_the_port_of_the_page_is_forwarded(path):
+    assert read(path)["forwardPorts"] == [PORT]
+    assert set(read(path)["portsAttributes"]) == {str(PORT)}

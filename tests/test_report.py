@@ -243,8 +243,8 @@ HARD = {
 def test_a_hard_profile_is_drawn_small(lesson, kind):
     made(lesson, "hard.folded", HARD[kind])
     [exhibit] = shown(lesson).values()
-    assert exhibit.picture.startswith("data:image/svg+xml;base64,"), exhibit.text
-    picture = base64.b64decode(exhibit.picture.partition(",")[2])
+    assert exhibit.picture.address.startswith("data:image/svg+xml;base64,"), exhibit.text
+    picture = base64.b64decode(exhibit.picture.address.partition(",")[2])
     assert len(picture) < htmlreport.PICTURE_MAX
     boxes = [box for box in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}rect") if box.get("x")]
     assert all(0 <= float(box.get(name)) <= 10_000 for box in boxes for name in ("x", "y", "width"))

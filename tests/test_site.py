@@ -16,6 +16,7 @@ from filelock import FileLock
 from harness.authoring import pages
 from harness.course.catalog import Course, by_track
 from harness.explain import rules
+from harness.page import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = ROOT / "harness"
@@ -72,6 +73,31 @@ def test_the_contents_name_each_track(site):
     captions = re.findall(r'<span class="caption-text">(.*?)</span>', text(site, "index"))
     tracks = [title for title, _ in by_track(COURSE)]
     assert captions[: len(tracks)] == tracks
+
+
+class Words(HTMLParser):
+    """What a reader sees of an article, without the signs that link to a heading."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.words, self._hidden = [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self._hidden = tag == "a" and dict(attrs).get("class") == "headerlink"
+
+    def handle_endtag(self, tag):
+        self._hidden = False
+
+    def handle_data(self, data):
+        if not self._hidden:
+            self.words += data.split()
+
+
+@pytest.mark.parametrize("lesson", [lesson.page.stem for lesson in COURSE])
+def test_the_page_beside_the_editor_says_the_same(site, lesson):
+    article = re.search(r'<article[^>]*id="furo-main-content"[^>]*>(.*?)</article>', text(site, lesson), re.DOTALL)[1]
+    assert "".join(Words(article).words) == "".join(Words(markdown.page(ROOT, lesson)).words)
 
 
 def test_every_page_is_there(site):

@@ -70,6 +70,7 @@ def test_the_guests_half_imports_only_stdlib_pytest_and_bcc():
         ("harness.authoring", ("harness.authoring", "harness.learner.judge", "harness.learner.progress", *ROOMS)),
         ("harness.measure", ("harness.measure", "harness.authoring", "harness.learner", *ROOMS)),
         ("harness.learner", ("harness.learner", *ROOMS)),
+        ("harness.page", ("harness.page", "harness.learner", *ROOMS)),
     ],
 )
 def test_a_room_imports_what_it_may(room, may):

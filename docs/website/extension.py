@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,15 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from harness.course.catalog import Course
-from website import diagrams, examples, names, rooms
+from harness.page import blocks
+from website import examples, names, rooms
 
-DIRECTIVE = re.compile(r"<!-- (code|run): (.*?) *-->")
+WIDE = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" role="group" aria-label="table" class="table-wrapper',
+    '<figure class="rooms">': '<figure class="rooms" tabindex="0">',
+}
+"""What a phone scrolls sideways, by how Sphinx and the theme begin it."""
 log = logging.getLogger(__name__)
 
 
@@ -23,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("workbook_root", "", "env")
     app.connect("doctree-read", change)
     app.connect("doctree-resolved", link_names)
+    app.connect("html-page-context", reachable, priority=900)  # after the theme's own
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -30,24 +36,31 @@ def change(app: Sphinx, page: nodes.document) -> None:
     """Change a page that was read, before links are resolved."""
     name, root = app.env.docname, Path(app.config.workbook_root)
     caption(page)
-    describe(page, diagrams.descriptions(root).get(name, []))
+    describe(page, blocks.descriptions(root).get(name, []))
     if name == "explain":
         show_examples(page, examples.examples(root))
     if name == "architecture":
         show_rooms(page, root / "harness")
 
 
+def reachable(app: Sphinx, name: str, template: str, context: dict[str, Any], page: nodes.document | None) -> None:
+    """Let a keyboard scroll what is wider than its place, and give the menu's headings the level that ARIA asks for."""
+    for part, wide in (("body", WIDE), ("furo_navigation_tree", {'role="heading"': 'role="heading" aria-level="2"'})):
+        for before, after in wide.items():
+            if part in context:
+                context[part] = context[part].replace(before, after)
+
+
 def caption(page: nodes.document) -> None:
     """Say above each block which file it shows, or which command printed it."""
     for raw in list(page.findall(nodes.raw)):
-        directive = DIRECTIVE.fullmatch(raw.astext().strip())
-        if directive is None:
+        words = blocks.caption(raw.astext())
+        if words is None:
             continue
-        kind, argument = directive.groups()
         block = raw.next_node(descend=False, siblings=True)
         raw.parent.remove(raw)
         if isinstance(block, nodes.literal_block):
-            put_caption(page, block, f"$ {argument.split(' | ')[0]}" if kind == "run" else argument.partition("#")[0])
+            put_caption(page, block, words)
 
 
 def put_caption(page: nodes.document, block: nodes.literal_block, words: str) -> None:
@@ -64,10 +77,10 @@ def describe(page: nodes.document, descriptions: list[str]) -> None:
     drawn = [
         block
         for block in page.findall(nodes.literal_block)
-        if not isinstance(block.parent, nodes.container) and diagrams.is_diagram(block.astext())
+        if not isinstance(block.parent, nodes.container) and blocks.is_diagram(block.astext())
     ]
     for block, words in zip(drawn, descriptions, strict=False):
-        label = html.escape(" ".join(words.split()))
+        label = html.escape(words)
         figure = nodes.container("", classes=["diagram"])
         block.replace_self(figure)
         figure += nodes.raw("", f'<div role="img" aria-label="{label}">', format="html")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.authoring import teaching
 from harness.course.catalog import Course, Lesson
+from harness.page import blocks
 
 MENTIONED = "docs/website/mentioned.toml"
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -133,14 +134,9 @@ def _place(name: str, lesson: Lesson, pages: dict[str, str]) -> str:
     section = ""
     for line in pages.get(lesson.page.stem, "").splitlines():
         heading = HEADING.fullmatch(line)
-        section = slug(heading[2]) if heading else section
+        section = blocks.anchor(heading[2]) if heading else section
         if _mentions(name, line):
             break
     else:
         section = ""
     return lesson.page.name + (f"#{section}" if section else "")
-
-
-def slug(heading: str) -> str:
-    """The id that a heading gets; a wrong one is a dead link, which the build finds."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower().replace("`", "")).replace(" ", "-")

@@ -200,6 +200,40 @@ def watch(
         watching.watch(where, found, pick(lesson) if lesson else None, out())
 
 
+@app.command(cls=InLab)
+def page(
+    lesson: Annotated[
+        str | None, typer.Argument(help="by default the first that is not done", metavar="[LESSON]")
+    ] = None,
+    port: Annotated[int, typer.Option(help="any other is taken if it is in use")] = 8013,
+    opens: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="open the browser; by default where $BROWSER names one")
+    ] = None,
+) -> None:
+    """Show a lesson and its verdicts in the browser.
+
+    It checks on every save, as watch does, and prints the address, which holds a key: it is for you alone. Where it
+    opens the browser, other users of this machine can see the address among that program's arguments. Ctrl-C ends it.
+    """
+    import os
+    import webbrowser
+
+    from harness.learner import engine
+    from harness.page.serve import Server
+
+    found = course()
+    first = pick(lesson) if lesson else engine.after(None, found)
+    with closing(opened("vm")) as where:
+        server = Server(where, found, first, port)
+
+        def ready(address: str) -> None:
+            show(address)
+            if opens if opens is not None else "BROWSER" in os.environ:
+                webbrowser.open(address)
+
+        server.run(ready)
+
+
 @app.command("doctor", cls=InLab)
 def examine(
     as_json: Json = False,

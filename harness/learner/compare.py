@@ -113,16 +113,14 @@ def show(lesson: Lesson, mine: Side, reference: Side, console: Console) -> None:
     table.add_column("")
     for heading in ("yours", "reference"):
         table.add_column(heading, justify="right")
-    for number, title, left, right in _verdicts(mine, reference):
-        table.add_row(Text(f"step {number}  {title}"), *(Text(one, style=_style(one)) for one in (left, right)))
-    for name in dict.fromkeys(cost.name for side in (reference, mine) for cost in side.costs):
-        table.add_row("")
-        table.add_row(Text(name, style="bold"))
-        found = [next((cost for cost in side.costs if cost.name == name), None) for side in (mine, reference)]
-        for field, title, _ in ROWS:
-            table.add_row(f"  {title}", *(_number(getattr(cost, field) if cost else None) for cost in found))
-    table.add_row("")
-    table.add_row(LOST[1], _number(mine.lost), _number(reference.lost))
+    for number, group in enumerate(groups(mine, reference)):
+        if number:
+            table.add_row("")
+        if group.title:
+            table.add_row(Text(group.title, style="bold"))
+        for name, *cells in group.rows:
+            row = Text(f"  {name}" if group.title else name)
+            table.add_row(row, *(Text(one, style=_style(one) if group.verdicts else "") for one in cells))
     console.print(table)
     if out := [str(step.number) for step in lesson.steps if step.mutant]:
         steps = f"step{'s' if len(out) > 1 else ''} {' and '.join(out)}"
@@ -132,6 +130,31 @@ def show(lesson: Lesson, mine: Side, reference: Side, console: Console) -> None:
         console.print(Text(f"  {title}: {meaning}", style="dim"))
     if mine.unreadable:
         console.print(Text(mine.unreadable))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that belong together: what each is about, the learner's cell, the reference's."""
+
+    title: str
+    """The program; empty for what is not of one."""
+    rows: list[tuple[str, ...]]
+    verdicts: bool = False
+    """The cells are verdicts."""
+
+
+def groups(mine: Side, reference: Side) -> list[Group]:
+    """The table: the verdicts, each program's costs, the events that were lost."""
+    steps: list[tuple[str, ...]] = [
+        (f"step {number}  {title}", *cells) for number, title, *cells in _verdicts(mine, reference)
+    ]
+    found = [Group("", steps, verdicts=True)]
+    for name in dict.fromkeys(cost.name for side in (reference, mine) for cost in side.costs):
+        both = [next((cost for cost in side.costs if cost.name == name), None) for side in (mine, reference)]
+        found.append(
+            Group(name, [(title, *(_number(getattr(one, field, None)) for one in both)) for field, title, _ in ROWS])
+        )
+    return [*found, Group("", [(LOST[1], _number(mine.lost), _number(reference.lost))])]
 
 
 def _verdicts(mine: Side, reference: Side) -> Iterable[tuple[int, str, str, str]]:

@@ -96,7 +96,7 @@ class Engine:
         """Check `lesson` and tell it; None where the check did not come to its end."""
         self._inbox.forget_saves()
         found: verify.View | None = None
-        with self._working(lesson, Working(lesson, f"checking {lesson.name}", progress.standing(lesson).took_s)):
+        with self._working(lesson, Working(lesson, "checking", progress.standing(lesson).took_s)):
             found = self._verify(lesson)
             self._tell(Checked(found))
         return found
@@ -127,9 +127,9 @@ class Engine:
         except Stale:
             self._tell(Outdated(lesson))
         except LabError as error:
-            self._tell(Failed(str(error), lab=True))
+            self._tell(Failed(str(error), lab=True, work=True))
         except UsageError as error:  # a file of the lesson became a link, say: the next save may put it right
-            self._tell(Failed(str(error)))
+            self._tell(Failed(str(error), work=True))
 
     def _look(self) -> None:
         """Something was asked while the lab works."""
@@ -153,7 +153,7 @@ class Engine:
         return view
 
     def _check_all(self, lesson: Lesson) -> None:
-        with self._working(lesson, Working(lesson, "checking all lessons")):
+        with self._working(lesson, Working(lesson, "checking all")):
             for one in self._course:
                 view = self._verify(one)
                 self._tell(Listed(one, view.open.verdict.kind if view.open else "done"))
@@ -164,20 +164,20 @@ class Engine:
             raise UsageError(f"lesson {lesson.number} has no test of your own")
         standing = progress.standing(lesson)
         reached = len(lesson.steps) if standing.was_done else standing.steps_done + 1
-        with self._working(lesson, Working(lesson, f"judging {lesson.name}")):
+        with self._working(lesson, Working(lesson, "judging")):
             mine = judge.own_test(lesson, "lessons")
             for step in own:
                 found = judge.judge(self._attentive, lesson, step, mine, score=True, say=self._say)
                 self._tell(Judged(lesson, step, found, reached))
 
     def _compare(self, lesson: Lesson) -> None:
-        with self._working(lesson, Working(lesson, f"comparing {lesson.name}")):
+        with self._working(lesson, Working(lesson, "comparing")):
             mine, reference = compare.compare(self._attentive, lesson, seed.new(), self._say)
             self._tell(Compared(lesson, mine, reference))
 
     def _run(self, lesson: Lesson) -> None:
         """Its end is asked for, and waited for: the program detaches, and its files come back."""
-        with self._working(lesson, Working(lesson, f"running {lesson.name}")):
+        with self._working(lesson, Working(lesson, "running")):
             status, brought = live.stream(self._lab, lesson, self._is_stale, lambda text: self._tell(Printed(text)))
             self._tell(Ended(status if status >= 0 else 128 - status, brought))
 

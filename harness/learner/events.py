@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from harness.course.catalog import Lesson, Step
 from harness.learner.compare import Side
@@ -35,13 +36,13 @@ class Working:
     """Something long begins; Part follows, and Waiting, or another Working, when it is over."""
 
     lesson: Lesson
-    what: str
-    """Such as "checking 01-hello-kprobe"."""
+    kind: Literal["checking", "judging", "comparing", "running", "checking all"]
     took_s: int = 0
     """Seconds that it took last time, where that is known."""
 
     def __str__(self) -> str:
-        return self.what + (f" ({self.took_s} s last time)" if self.took_s else "")
+        what = "lessons" if self.kind == "checking all" else self.lesson.name
+        return f"{self.kind} {what}" + (f" ({self.took_s} s last time)" if self.took_s else "")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Failed:
     text: str
     lab: bool = False
     """The lab's fault, not the learner's code's."""
+    work: bool = False
+    """The work at hand ended by it; else it is the answer to what was asked."""
 
 
 @dataclass(frozen=True)

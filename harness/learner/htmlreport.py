@@ -58,12 +58,25 @@ class StepLine:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image, and nothing else."""
+
+    kind: str
+    """Its media type."""
+    content: bytes
+
+    @property
+    def address(self) -> str:
+        """It, as a data: address."""
+        return f"data:{self.kind};base64,{base64.b64encode(self.content).decode()}"
+
+
+@dataclass(frozen=True)
 class Exhibit:
     """Something that a lesson made."""
 
     title: str
-    picture: str = ""
-    """As a data: address."""
+    picture: Picture | None = None
     text: str = ""
     shares: list[tuple[str, str]] = field(default_factory=list)
     """Function and its share of the samples in percent."""
@@ -77,7 +90,7 @@ class Room:
 
     def let(self, exhibit: Exhibit) -> Exhibit:
         """The exhibit if there is room for it; else its name, which always fits."""
-        size = len(exhibit.picture) + len(exhibit.text)
+        size = len(exhibit.picture.address if exhibit.picture else "") + len(exhibit.text)
         if size > self.left:
             return Exhibit(exhibit.title, text="not shown: the page is large enough")
         self.left -= size
@@ -207,7 +220,7 @@ def _exhibit(path: Path) -> Exhibit:
     if path.suffix in ACTIVE:
         return Exhibit(path.name, text=f"not shown: a file of the kind {path.suffix} could run scripts")
     if path.suffix in PICTURES:
-        return Exhibit(path.name, picture=_address(PICTURES[path.suffix], files.read(path, PICTURE_MAX)))
+        return Exhibit(path.name, picture=Picture(PICTURES[path.suffix], files.read(path, PICTURE_MAX)))
     lines = files.read_text(path).splitlines()
     more = [f"… {len(lines) - LINES_MAX} lines more"] if len(lines) > LINES_MAX else []
     shown = [line if len(line) <= COLUMNS_MAX else f"{line[:COLUMNS_MAX]}…" for line in lines[:LINES_MAX]]
@@ -226,8 +239,4 @@ def _flame_graph(path: Path) -> Exhibit:
     total = sum(own.values())
     shares = [(name, f"{100 * weight / total:.1f}") for name, weight in own.most_common(SHARES)]
     title = f"Flame graph of {flamegraph.title(profile)}: {flamegraph.facts(profile)}"
-    return Exhibit(title, _address("image/svg+xml", picture), shares=shares)
-
-
-def _address(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Exhibit(title, Picture("image/svg+xml", picture), shares=shares)

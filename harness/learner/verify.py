@@ -127,7 +127,7 @@ def show(view: View, console: Console, tree: str = "lessons", watching: bool = F
     where = (f" (on {view.on})" if view.on else "", "dim")
     console.print(Text.assemble(("Lesson ", "bold"), (lesson.number, "bold"), (f" · {lesson.title}", "bold"), where))
     console.print()
-    if said := _does_not_load(view):
+    if said := does_not_load(view):
         console.print(Text(f"{said}\n", style="red"))
     width = max(len(result.step.title) for result in view.steps)
     for result in view.steps:
@@ -143,14 +143,20 @@ def show(view: View, console: Console, tree: str = "lessons", watching: bool = F
     if (current := view.open) is not None:
         _show_log(current.verdict, lesson, console)
         _show_verdict(current.verdict, console)
-    for warned in dict.fromkeys(f"{w.file}:{w.line}: {w.category}: {w.text}" for w in view.warnings[:WARNINGS_MAX]):
-        console.print(Text(f"warning: {warned.removeprefix(f'{lesson.root}/')}", style="yellow"))
+    for warned in warnings(view):
+        console.print(Text(warned, style="yellow"))
     if command := next_command(view, tree, watching):
         console.print(Text(f"next: {command}"))
     if view.exit_code and view.seed is not None:
         of_tree = "" if tree == "lessons" else f" --tree {tree}"
         again = f"to repeat with the same random names: workbook verify {lesson.number}{of_tree} --seed {view.seed}"
         console.print(Text(again, style="dim"))
+
+
+def warnings(view: View) -> list[str]:
+    """What pytest warned of in the learner's files, each once."""
+    said = dict.fromkeys(f"{w.file}:{w.line}: {w.category}: {w.text}" for w in view.warnings[:WARNINGS_MAX])
+    return [f"warning: {one.removeprefix(f'{view.lesson.root}/')}" for one in said]
 
 
 def _show_verdict(found: Verdict, console: Console) -> None:
@@ -175,7 +181,7 @@ def _refused_at(view: View) -> tuple[str, int, int] | None:
     return path.name, int(line), region.number if region else 0
 
 
-def _does_not_load(view: View) -> str:
+def does_not_load(view: View) -> str:
     """The line and the TODO that a refused program is about: the step under which it is shown may be another."""
     if (refused := _refused_at(view)) is None:
         return ""

@@ -40,6 +40,8 @@ MEANING = {
     "c": Ask("compare"), "n": Ask("next"), "r": Ask("run"), "s": Ask("stop"), "R": Ask("reset"), "U": Ask("undo"),
     "q": QUIT,
 }  # fmt: skip
+ON_THE_WAY = (Part, Printed, Hinted, Differs, Restored, Listed)
+"""Events that are told while work goes on."""
 KEYS = (
     "h hint   Enter check again   a all lessons   j judge   c compare   r run   s stop\n"
     "n next   d diff   R reset   U undo   q quit"
@@ -72,7 +74,7 @@ class Screen:
 
     def tell(self, event: Event) -> None:
         """Print one event."""
-        if not isinstance(event, Part | Printed | Hinted | Differs | Restored | Listed):
+        if not isinstance(event, ON_THE_WAY) and not (isinstance(event, Failed) and not event.work):
             self._work.close()
         match event:
             case Working():
