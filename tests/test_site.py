@@ -178,7 +178,17 @@ def small(tmp_path):
     shutil.copytree(ROOT / "docs/screens", root / "docs/screens")
     (root / "harness").symlink_to(HARNESS)
     (root / "CHANGELOG.md").write_text("# Changelog\n")
-    for name in ("index", first.name, "today", "silent", "troubleshooting", "architecture", "authoring", "security"):
+    for name in (
+        "index",
+        first.name,
+        "page",
+        "today",
+        "silent",
+        "troubleshooting",
+        "architecture",
+        "authoring",
+        "security",
+    ):
         (root / f"docs/{name}.md").write_text(f"# {name}\n\n## Rooms\n")
     headings = [line for line in (ROOT / "docs/explain.md").read_text().splitlines() if line.startswith("#")]
     (root / "docs/explain.md").write_text("\n\n".join(headings) + "\n")
