@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = [act for act in screens.DAY if act.picture]
 FILES = sorted((ROOT / screens.FOLDER).iterdir())
 SIZE_MAX = 256 << 10
+PAGE = {f"page-{state}-{size}" for state in ("red", "explained", "green", "overview") for size in ("desk", "phone")}
+"""Taken by tests/test_page_in_the_lab.py."""
 
 
 def test_a_picture_says_what_was_printed():
@@ -40,7 +42,7 @@ def test_of_a_long_output_the_head_is_shown_and_the_rest_counted():
 
 
 def test_each_picture_is_there_small_and_shown():
-    assert {path.stem for path in FILES} == {act.picture for act in PICTURES}
+    assert {path.stem for path in FILES} == {act.picture for act in PICTURES} | PAGE
     pages = "".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     for path in FILES:
         assert path.stat().st_size <= SIZE_MAX, path

@@ -109,6 +109,13 @@ def test_an_ordinary_user_is_given_the_line_to_type(machine, more, line):
     assert line in seen.stderr
 
 
+@pytest.mark.parametrize(("task", "wanted"), [("--browser", True), ("--system", False)])
+def test_chromium_is_for_the_browsers_tests_alone(machine, task, wanted):
+    seen = machine("ID=debian\n", {"apt-get": "exit 1", "id": "echo 1000", "sudo": "exit 1"}, task)
+    assert ("chromium" in seen.stderr.splitlines()[0]) is wanted
+    assert ("next: sudo apt-get install --no-install-recommends " in seen.stderr) is wanted
+
+
 def test_a_failed_installation_shows_apts_words(machine):
     apt = {"apt-get": 'echo "E: Temporary failure resolving"; echo "PATH is $PATH"; exit 100', "id": "echo 0"}
     seen = machine("ID=debian\n", apt)

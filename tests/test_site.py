@@ -184,7 +184,10 @@ def small(tmp_path):
     shutil.copytree(ROOT / "docs/screens", root / "docs/screens")
     (root / "harness").symlink_to(HARNESS)
     (root / "CHANGELOG.md").write_text("# Changelog\n")
-    guides, workbook = ("today", "silent", "kernels", "troubleshooting"), ("architecture", "authoring", "security")
+    guides, workbook = (
+        ("page", "today", "silent", "kernels", "troubleshooting"),
+        ("architecture", "authoring", "security"),
+    )
     for name in ("index", first.name, *guides, *workbook):
         (root / f"docs/{name}.md").write_text(f"# {name}\n\n## Rooms\n")
     headings = [line for line in (ROOT / "docs/explain.md").read_text().splitlines() if line.startswith("#")]

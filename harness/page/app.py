@@ -43,6 +43,8 @@ ASKS: tuple[tuple[What, str, str], ...] = (
 ALIVE_S = 15
 """A comment is sent after so long without news, so that a lost connection is noticed."""
 RETRY_MS = 500
+Had = tuple[int, int]
+"""What a tab has of the output: of which run, and how many characters."""
 
 
 class Pages:
@@ -151,7 +153,7 @@ class Pages:
         try:
             yield f"retry: {RETRY_MS}\n\n"
             seen: dict[Region, int] = {}
-            position = -1
+            had: Had | None = None
             while not self._board.closed:
                 news.clear()
                 shown = self._board.shown
@@ -161,7 +163,7 @@ class Pages:
                     if shown.changed[name] == seen.get(name):
                         continue
                     if name == "output":
-                        message, position = _output(shown, position, name not in seen)
+                        message, had = _output(shown, had)
                         yield _event(name, json.dumps(message))
                     else:
                         yield _event(name, await asyncio.to_thread(fragments.region, name, shown))
@@ -175,16 +177,16 @@ class Pages:
             self._board.forget(wake)
 
 
-def _output(shown: Shown, position: int, first: bool) -> tuple[dict[str, object], int]:
-    """What of the output a tab lacks that has had `position` characters of it; and how many it has then."""
-    end = shown.dropped + len(shown.output)
-    again = first or position > end or position < shown.dropped
-    new = shown.output if again else shown.output[position - shown.dropped :]
+def _output(shown: Shown, had: Had | None) -> tuple[dict[str, object], Had]:
+    """What of the output a tab lacks, and what it has then; None for a tab that has nothing."""
+    again = had is None or had[0] != shown.run or had[1] < shown.dropped
+    new = shown.output if had is None or again else shown.output[had[1] - shown.dropped :]
     ended = "" if shown.ended is None else f"exit status {shown.ended.status}"
     brought = ", ".join(shown.ended.brought) if shown.ended else ""
     words = "; ".join(filter(None, [ended, brought and f"brought back: {brought} (see the course's page)"]))
     running = shown.work is not None and shown.work.kind == "running"
-    return {"again": again, "text": new, "end": "running" if running else words}, end
+    message: dict[str, object] = {"again": again, "text": new, "end": "running" if running else words}
+    return message, (shown.run, shown.dropped + len(shown.output))
 
 
 def _event(kind: str, data: str) -> str:

@@ -55,6 +55,8 @@ class Shown:
     answers: tuple[Answer, ...] = ()
     """To what was asked last; judge answers once for each test of the learner's."""
     listed: tuple[Listed, ...] = ()
+    run: int = 0
+    """How many times a program was started."""
     output: str = ""
     dropped: int = 0
     """Characters of the output that are not kept any more."""
@@ -68,9 +70,10 @@ class Shown:
 class Board:
     """The state, and who waits for it to change."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: Lesson | None = None) -> None:
+        """`first` is shown until the engine tells of a lesson."""
         self._lock = threading.Lock()
-        self._shown = Shown(changed=dict.fromkeys(REGIONS, 1))
+        self._shown = Shown(lesson=first, changed=dict.fromkeys(REGIONS, 1))
         self._waiting: set[Callable[[], None]] = set()
         self._closed = False
 
@@ -120,7 +123,7 @@ def after(now: Shown, event: Event) -> tuple[Shown, tuple[Region, ...]]:
         case Working(kind=kind):
             new = replace(now, work=event, part="", fault=None)
             if kind == "running":
-                return replace(new, output="", dropped=0, ended=None), ("status", "output")
+                return replace(new, run=now.run + 1, output="", dropped=0, ended=None), ("status", "output")
             if kind == "checking all":
                 return replace(new, listed=(), answers=()), ("status", "answer")
             return new, ("status",)

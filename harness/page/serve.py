@@ -34,7 +34,7 @@ class Server:
     def __init__(self, lab: Lab, course: Course, first: Lesson | None, port: int = PORT) -> None:
         """Bind `port`, or any other where it is taken; SetupError where there is none."""
         self._first = first or next(iter(course), None)
-        self._board, self._inbox = Board(), Inbox()
+        self._board, self._inbox = Board(self._first), Inbox()
         self._socket = _bound(port)
         number = self._socket.getsockname()[1]
         key = secrets.token_urlsafe(32)
