@@ -238,7 +238,7 @@ def test_the_basics_come_before_the_advanced_track(tracks):
     first, second, third, fourth = tracks
     progress.note_check(second, "done", 2, "now")
     assert watch.after(second, tracks) == first, "a basic lesson is left"
-    assert watch.after(third, tracks) == fourth, "whoever began the advanced track stays in it"
+    assert watch.after(third, tracks) == fourth, "a track is left when it is done"
     progress.note_check(first, "done", 2, "now")
     assert watch.after(first, tracks) == third
 
