@@ -28,6 +28,7 @@ class ScriptedLab:
 
     def __init__(self, decide, spawned=b""):
         self.deadlines = Deadlines(0.1, given_s=60)
+        self.lacking, self.on = {}, ""
         self._decide, self._spawned = decide, spawned
         self.gate = threading.Event()
         self.gate.set()

@@ -88,7 +88,7 @@ def test_it_tells_what_it_does_from_the_first_check_on(lesson):
     with Watched(ScriptedLab(decide), lesson) as watched:
         watched.until(Waiting)
         opened, working, *parts, checked, waiting = watched.told
-    assert (opened, waiting) == (Opened(lesson, again=False), Waiting(lesson))
+    assert (opened, waiting) == (Opened(lesson, again=False, early=""), Waiting(lesson))
     assert (working.kind, str(working)) == ("checking", "checking 90-small")
     assert parts == [Part("restored, 2 tests"), Part("test 1 of 2: test_one"), Part("test 2 of 2: test_two")]
     assert checked.view.open.verdict.text == "assert 22 == 23"
