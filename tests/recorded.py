@@ -31,7 +31,7 @@ from harness.protocol.shorten import shortened
 
 HERE = Path(__file__).parent
 EVIDENCE = HERE / "evidence"
-SECONDS = 1
+SECONDS = 4
 """For which a script is watched."""
 LOG_KEPT = 20_000
 """Characters of a log that are kept: what an explanation needs is near its ends."""

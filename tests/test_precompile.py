@@ -11,6 +11,7 @@ from harness.course import catalog
 from harness.guest.testing import precompile
 from harness.guest.testing.precompile import Precompile
 from harness.lab import saved
+from harness.lab.image.target import default
 from harness.lab.virtual import VirtualLab
 from harness.learner import verify
 from harness.protocol.messages import Precompiled
@@ -165,7 +166,7 @@ def test_what_was_compiled_ahead_leaves_nothing_in_the_kernel(course):
     (course.root / "solutions/90-small/loader.py").write_text(LOADER)
     lesson = catalog.load(course.root / "lessons/90-small")
     asked, said = verify.specification(lesson, "lessons", 5), []
-    with VirtualLab(saved.ensure(print)) as lab:
+    with VirtualLab(saved.ensure(default(), print)) as lab:
         lab.begin(asked.files, asked.message(lab.deadlines))
         lab.wait_until_begun()
         view = verify.verify(lab, lesson, "lessons", said.append, 5)

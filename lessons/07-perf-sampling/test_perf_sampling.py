@@ -230,7 +230,7 @@ def test_a_sample_whose_stack_is_lost_counts(loader, bpf, shares):
     """With room for one stack, nearly every other finds its place taken."""
     text, found = re.subn(r"BPF_STACK_TRACE\(stacks, *\w+\)", "BPF_STACK_TRACE(stacks, 1)", loader.SOURCE.read_text())
     assert found == 1, f"{loader.SOURCE.name} declares stacks {found} times by BPF_STACK_TRACE, expected once"
-    program = shares("read", 307)
+    program = shares("read", 1009)
     small = BPF(text=text)
     try:
         loader.choose(small, program.pid)
@@ -356,7 +356,7 @@ def test_shares_agree_with_the_time_that_the_program_measured(loader, bpf, clock
 
 @pytest.mark.step(6)
 def test_the_kernels_functions_follow_those_of_the_process(loader, bpf, clock, shares):
-    program = shares("read", 307)
+    program = shares("read", 1009)
     clock(program.pid)
     program.start()
     program.result()
