@@ -55,8 +55,9 @@ def decide(run, files):
     return answers(run, {})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Closed with this module: another one may open its own."""
     with chromium() as one:
         yield one
 
