@@ -16,7 +16,7 @@ RUN = Working(LESSON, "running")
 @pytest.fixture
 def board():
     made = Board()
-    made.tell(Opened(LESSON, again=False))
+    made.tell(Opened(LESSON, again=False, early=""))
     return made
 
 
