@@ -1,11 +1,13 @@
 """What the page keeps of what happened, and what of a program's output a tab still lacks."""
 
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from harness.course.catalog import Course
 from harness.learner.events import Ended, Failed, Hinted, Judged, Opened, Outdated, Part, Printed, Waiting, Working
+from harness.page import fragments
 from harness.page.app import _event, _output
 from harness.page.board import OUTPUT_MAX, Board
 
@@ -30,6 +32,15 @@ def test_only_what_changed_has_a_new_number(board):
     before = board.shown.changed
     after = told(board, Part("restored")).changed
     assert {name for name in after if after[name] != before[name]} == {"status"}
+
+
+@pytest.mark.parametrize("early", ["", "09-<b> comes after 08-combining, which is not done yet"])
+def test_a_lesson_that_is_opened_early_says_so_above_its_steps(board, early):
+    shown = told(board, Opened(LESSON, again=True, early=early))
+    text = fragments.region("steps", shown)
+    assert escape(early) in text
+    assert text.count('<p class="soft">') == bool(early)
+    assert early == "" or text.index("comes after") < text.index("<ol")
 
 
 def test_each_change_wakes_who_waits_until_they_leave(board):

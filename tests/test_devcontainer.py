@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.page.serve import PORT
+from harness.cli.learn import PAGE_PORT
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".devcontainer"
@@ -109,5 +109,5 @@ def test_the_image_can_run_the_setup_script():
 
 
 def test_the_port_of_the_page_is_forwarded(path):
-    assert read(path)["forwardPorts"] == [PORT]
-    assert set(read(path)["portsAttributes"]) == {str(PORT)}
+    assert read(path)["forwardPorts"] == [PAGE_PORT]
+    assert set(read(path)["portsAttributes"]) == {str(PAGE_PORT)}

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 LISTED = ("number", "slug", "track", "topic", "title")
 """What `workbook list --json` says of a lesson."""
+PAGE_PORT = 8013
+"""Always tried first: a bookmark and a forwarded port stay right."""
+
 app = typer.Typer()
 
 
@@ -205,7 +208,7 @@ def page(
     lesson: Annotated[
         str | None, typer.Argument(help="by default the first that is not done", metavar="[LESSON]")
     ] = None,
-    port: Annotated[int, typer.Option(help="any other is taken if it is in use")] = 8013,
+    port: Annotated[int, typer.Option(help="any other is taken if it is in use")] = PAGE_PORT,
     opens: Annotated[
         bool | None, typer.Option("--open/--no-open", help="open the browser; by default where $BROWSER names one")
     ] = None,

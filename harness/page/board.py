@@ -45,6 +45,8 @@ class Shown:
     """One state of the page."""
 
     lesson: Lesson | None = None
+    early: str = ""
+    """A sentence where a lesson that should come before is not done; else empty."""
     work: Working | None = None
     """What is being done; None while the next save is waited for."""
     part: str = ""
@@ -118,8 +120,8 @@ class Board:
 def after(now: Shown, event: Event) -> tuple[Shown, tuple[Region, ...]]:
     """The state after `event`, and the regions that are different in it."""
     match event:
-        case Opened(lesson):
-            return Shown(lesson=lesson), REGIONS
+        case Opened(lesson, early=early):
+            return Shown(lesson=lesson, early=early), REGIONS
         case Working(kind=kind):
             new = replace(now, work=event, part="", fault=None)
             if kind == "running":

@@ -23,16 +23,14 @@ from harness.page.board import Board
 from harness.page.owner import KEY, Guard
 
 LOOPBACK = "127.0.0.1"
-PORT = 8013
-"""Always tried first: a bookmark and a forwarded port stay right. 0 lets the system choose."""
 SHUTDOWN_S = 1
 
 
 class Server:
     """The engine in a thread, the page in this one."""
 
-    def __init__(self, lab: Lab, course: Course, first: Lesson | None, port: int = PORT) -> None:
-        """Bind `port`, or any other where it is taken; SetupError where there is none."""
+    def __init__(self, lab: Lab, course: Course, first: Lesson | None, port: int) -> None:
+        """Bind `port`, or any other where it is taken (0: the system chooses); SetupError where there is none."""
         self._first = first or next(iter(course), None)
         self._board, self._inbox = Board(self._first), Inbox()
         self._socket = _bound(port)
