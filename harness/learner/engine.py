@@ -167,8 +167,13 @@ class Engine:
         with self._working(lesson, Working(lesson, "judging")):
             mine = judge.own_test(lesson, "lessons")
             for step in own:
-                found = judge.judge(self._attentive, lesson, step, mine, score=True, say=self._say)
-                self._tell(Judged(lesson, step, found, reached))
+                known: list[judge.Judgement] = []
+                try:
+                    hear = known.append
+                    hear(judge.judge(self._attentive, lesson, step, mine, score=True, say=self._say, hear=hear))
+                finally:  # also where it is stopped
+                    if known:
+                        self._tell(Judged(lesson, step, known[-1], reached))
 
     def _compare(self, lesson: Lesson) -> None:
         with self._working(lesson, Working(lesson, "comparing")):
