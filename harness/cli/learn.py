@@ -66,8 +66,8 @@ def show_progress(as_json: Json = False) -> None:
 
     found = {lesson: progress.standing(lesson) for lesson in course()}
     if as_json:
-        told = [{"slug": x.slug, "number": x.number, "track": x.track, "steps": len(x.steps)} for x in found]
-        show_json([one | asdict(now) for one, now in zip(told, found.values(), strict=True)])
+        listed = [{"slug": x.slug, "number": x.number, "track": x.track, "steps": len(x.steps)} for x in found]
+        show_json([one | asdict(now) for one, now in zip(listed, found.values(), strict=True)])
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("lesson", "steps", "hints", "last verdict", "checked"):
