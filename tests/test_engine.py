@@ -8,10 +8,22 @@ from labs import small
 
 from harness.course.catalog import Course
 from harness.errors import GuestLost
-from harness.learner import progress
+from harness.learner import judge, progress
 from harness.learner.asks import QUIT, SAVE, Ask
-from harness.learner.engine import Engine, Quit
-from harness.learner.events import Checked, Failed, Hinted, Listed, Opened, Outdated, Part, Restored, Waiting, Working
+from harness.learner.engine import Engine, Quit, Stale
+from harness.learner.events import (
+    Checked,
+    Failed,
+    Hinted,
+    Judged,
+    Listed,
+    Opened,
+    Outdated,
+    Part,
+    Restored,
+    Waiting,
+    Working,
+)  # fmt: skip
 from harness.learner.inbox import Inbox
 from harness.protocol.facts import Facts
 
@@ -199,3 +211,20 @@ def test_several_saves_that_wait_are_one():
             inbox.ask(SAVE)
         inbox.ask(Ask("hint"))
         assert [inbox.next(), inbox.next()] == [SAVE, Ask("hint")]
+
+
+def test_a_judgement_that_is_stopped_shows_what_is_known(lesson, monkeypatch):
+    known = judge.Judgement(True, True, "", left=7)
+
+    def stopped(*_, hear, **__):
+        hear(known)
+        raise Stale
+
+    monkeypatch.setattr(judge, "own_steps", lambda one: one.steps[:1])
+    monkeypatch.setattr(judge, "own_test", lambda *_: b"")
+    monkeypatch.setattr(judge, "judge", stopped)
+    with Watched(ScriptedLab(decide), lesson) as watched:
+        watched.until(Waiting)
+        watched.inbox.ask(Ask("judge"))
+        watched.until(Outdated)
+        assert [one.found for one in watched.of(Judged)] == [known]

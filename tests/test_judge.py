@@ -8,7 +8,9 @@ import pytest
 from labs import AgentLab, FakeLab, passed, small
 from rich.console import Console
 from test_commands import ROOT, workbook
+from typer.testing import CliRunner
 
+from harness.cli import learn
 from harness.course import catalog
 from harness.course.mutants import Mutant
 from harness.learner import judge as judging
@@ -270,11 +272,55 @@ def test_progress_counts_wrong_answers_and_names_none(course, monkeypatch):
     said = []
     lab = FakeLab(*says(Facts(asserted=(2,))), later=says(NO, outcome="failed"))
     found_of(course, lab, runs=1, score=True, say=said.append)
-    assert [text.split(",")[0] for text in said] == [
+    assert [text.split(",")[0].split(";")[0] for text in said] == [
         "your test on the reference solution (run 1 of 1)",
         "your test on wrong answer 1 of 2",
         "your test on wrong answer 2 of 2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "catches", "words"),
+    [
+        (says(NO, outcome="failed"), True, "it catches the wrong answer of its step"),
+        (says(Facts(asserted=(2,))), False, "it is not good enough yet"),
+    ],
+    ids=["caught", "missed"],
+)
+def test_what_decides_is_known_before_the_score(course, monkeypatch, wrong, catches, words):
+    monkeypatch.setattr(judging, "SharedLab", contextlib.nullcontext)
+    heard, said = [], []
+    lab = FakeLab(*says(Facts(asserted=(2,))), later=wrong)
+    found = found_of(course, lab, runs=1, score=True, say=said.append, hear=heard.append)
+    assert [(one.catches, one.left) for one in heard] == [(catches, 1), (catches, 0)]
+    assert found == heard[-1]
+    assert said[-1].endswith(f"; {words}")
+    assert judging.early(heard[0]).startswith(f"your test: {words}")
+    assert judging.early(heard[0]).endswith("1 more wrong answer only counts; Ctrl-C stops here")
+    assert judging.early(found) == ""
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [([judging.Judgement(True, True, "", left=7)], "score 0/0 wrong answers caught, 7 not tried"), ([], "")],
+    ids=["decided", "nothing known"],
+)
+def test_ctrl_c_shows_what_is_known(course, monkeypatch, known, words):
+    course.write("test_mine.py", GOOD)
+    lesson = lesson_of(course)
+
+    def judge(*_, hear, **__):
+        for one in known:
+            hear(one)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learn, "opened", lambda _: contextlib.closing(FakeLab()).thing)
+    monkeypatch.setattr(learn, "pick", lambda _: lesson)
+    monkeypatch.setattr(judging, "judge", judge)
+    seen = CliRunner().invoke(learn.app, ["judge", "90"])
+    assert seen.exit_code == 130, seen.output
+    assert words in seen.stdout
+    assert ("more wrong answers only count" in seen.stderr) == bool(known)
 
 
 @pytest.mark.parametrize(

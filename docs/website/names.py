@@ -1,4 +1,4 @@
-"""The names of BCC and of the kernel: which lesson teaches each, and that no page has one that nobody knows."""
+"""The names of BCC and of the kernel: which lesson teaches each; no page has an unknown one."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def show_progress(as_json: Json = False) -> None:
 
     found = {lesson: progress.standing(lesson) for lesson in course()}
     if as_json:
-        told = [{"slug": x.slug, "number": x.number, "track": x.track, "steps": len(x.steps)} for x in found]
-        show_json([one | asdict(now) for one, now in zip(told, found.values(), strict=True)])
+        listed = [{"slug": x.slug, "number": x.number, "track": x.track, "steps": len(x.steps)} for x in found]
+        show_json([one | asdict(now) for one, now in zip(listed, found.values(), strict=True)])
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("lesson", "steps", "hints", "last verdict", "checked"):
@@ -302,8 +302,12 @@ def verify(
 def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> None:
     """Judge your test on right and wrong answers.
 
-    It must pass on the reference and catch the wrong answers. Exits 1 if it does not.
+    It must pass on the reference and catch the wrong answer of its step. What decides is tried first and shown at once;
+    the lesson's other wrong answers follow and give a score. Ctrl-C then shows what is known. Exits 1 if the test is
+    not good enough.
     """
+    from rich.text import Text
+
     from harness.learner import judge as judging
     from harness.learner import progress
     from harness.run import needs
@@ -317,17 +321,35 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
         after = verifying.after_done(chosen) if progress.standing(chosen).was_done else f"make lesson-{chosen.number}"
         raise UsageError(f"lesson {chosen.number} has no test of your own", remedy=after)
     mine = judging.own_test(chosen, tree)
-    with closing(opened("vm")) as where, working(err(), f"judging {chosen.name}", 0) as say:
+    found: list[judging.Judgement] = []
+    screen, known = err(), list[judging.Judgement]()
+
+    def hear(one: judging.Judgement) -> None:
+        if not known and (line := judging.early(one)):
+            screen.print(Text(line))
+        known[:] = [one]
+
+    stopped = False
+    with closing(opened("vm")) as where, working(screen, f"judging {chosen.name}", 0) as say:
         needs.refuse(where, chosen)
-        found = [judging.judge(where, chosen, step, mine, score=True, say=say) for step in steps]
+        for step in steps:
+            known.clear()
+            try:
+                found.append(judging.judge(where, chosen, step, mine, score=True, say=say, hear=hear))
+            except KeyboardInterrupt:
+                found, stopped = found + known, True
+                break
+    if stopped and not found:
+        raise KeyboardInterrupt
     standing = progress.standing(chosen)
     reached = len(chosen.steps) if tree == "solutions" or standing.was_done else standing.steps_done + 1
     if as_json:
-        show_json({"lesson": chosen.name, "tree": tree, "steps": judging.as_data(chosen, steps, found, reached)})
+        judged = judging.as_data(chosen, steps[: len(found)], found, reached)
+        show_json({"lesson": chosen.name, "tree": tree, "steps": judged})
     else:
-        for step, one in zip(steps, found, strict=True):
+        for step, one in zip(steps, found, strict=False):  # fewer where it was stopped
             judging.show(chosen, step, one, out(), reached)
-    raise typer.Exit(0 if all(one.catches for one in found) else 1)
+    raise typer.Exit(130 if stopped else 0 if all(one.catches for one in found) else 1)
 
 
 @app.command(context_settings={"ignore_unknown_options": True}, cls=InLab)

@@ -21,7 +21,7 @@ PROBES = (2, 5, 7, 17, 26, 29)
 PERF_EVENT = 7
 PROG_ARRAY, PERF_OUTPUT, RING = 3, 4, 27
 KEYED, ARRAYS, QUEUES = (1, 5, 9, 10, 11), (2, 6), (22, 23)
-KEYS_TOLD = 4
+KEYS_SHOWN = 4
 QUIET = 2
 """Different lines that a script may print and still have shown nothing: a heading, a zero."""
 WRAPPER = re.compile(r"^(__(x64|arm64|ia32)_(compat_)?sys_|__se_sys_|__do_sys_|do_sys_|ksys_|sys_(enter_|exit_)?|do_)")
@@ -58,7 +58,7 @@ COMPUTED_S = 0.3
 RING_EVENT_MIN = 16
 """Bytes that an event takes in a ring buffer at least."""
 LOST_SHARE = 0.01
-"""Of what was sent: a smaller loss is told by BCC itself, and no reason why nothing is seen."""
+"""Of what was sent: BCC itself reports a smaller loss, which is no reason why nothing is seen."""
 
 
 NO_TEXTS = Sources()
@@ -296,7 +296,7 @@ def _never_hit(facts: Activity, sources: Sources) -> Cause | None:
             return replace(late, place=_attach_place(facts, sources, program))
     if facts.script is not None:
         calls = [one for one in idle if any(SYSTEM_CALL.match(place.target) for place in one[1])]
-        idle = calls if _works(facts) else []  # how a function inside the kernel is reached, its work does not tell
+        idle = calls if _works(facts) else []  # its work does not show how a function inside the kernel is reached
     elif some_ran:
         idle = []
     if idle:
@@ -584,9 +584,9 @@ def _place(place: Attachment) -> str:
 
 
 def _keys(keys: set[int]) -> str:
-    told = ", ".join(map(str, sorted(keys)[:KEYS_TOLD]))
-    more = f" and {len(keys) - KEYS_TOLD} more" if len(keys) > KEYS_TOLD else ""
-    return f"the key{'s' if len(keys) > 1 else ''} {told}{more}"
+    shown = ", ".join(map(str, sorted(keys)[:KEYS_SHOWN]))
+    more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
+    return f"the key{'s' if len(keys) > 1 else ''} {shown}{more}"
 
 
 def _ran_often(program: Program) -> str:

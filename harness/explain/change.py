@@ -43,7 +43,7 @@ class Change:
 
 
 def before(own: str, path: Path, line: int, *statements: str) -> Change | None:
-    """`statements` before the one that `line` is in; None where that cannot be told."""
+    """`statements` before the one that `line` is in; None where that is unknown."""
     rows = own.splitlines()
     first = _begin(rows, line)
     if first is None:

@@ -21,7 +21,7 @@ SAID = re.compile(r"(?:cannot|could not|Failed to) ")
 HEADER = re.compile(
     r"^<|^/(?:lib/modules|usr|virtual/include)/|(?:^|/)(?:include|arch|asm|generated)/.*\.h$|bpf/\w+\.h$|vmlinux\.h$"
 )
-"""Headers that are the system's, as far as their path tells; others are the learner's own text."""
+"""Headers that are the system's, as far as their path shows; others are the learner's own text."""
 CARET = re.compile(r"^[ ~]*\^[~ ]*$")
 SNIPPET = re.compile(r"^ *\d+ \| ?(.*)$")
 

@@ -1,4 +1,4 @@
-"""Which of many pairs of texts is most alike, found with a bounded amount of work.
+"""Which of many pairs of texts is most similar, found with a bounded amount of work.
 
 difflib's ratio takes cubic time for lines such as "xyxyxy…" and "xzxzxz…", so that the promising pairs are compared
 first and the others not at all: no ratio is above that of the two texts' letters in any order.
@@ -37,9 +37,9 @@ def steps(one: Counter[Hashable], other: Counter[Hashable]) -> int:
 def most_alike(
     pairs: Sequence[tuple[str, str]], least: float, work: Work, known: Iterable[float] | None = None
 ) -> int | None:
-    """The index of the pair most alike, of equal ones the first; None if none is as alike as `least`.
+    """The index of the most similar pair, of equal ones the first; None if none is as similar as `least`.
 
-    `known` is what each pair is alike at least, from another measure. It alone counts when the work is done.
+    `known` is how similar each pair is at least, by another measure. It alone counts when the work is done.
     """
     best, where = least, None
     for bound, place, floor, cost in sorted(_promising(pairs, least, known)):
@@ -56,7 +56,7 @@ def most_alike(
 def _promising(
     pairs: Sequence[tuple[str, str]], least: float, known: Iterable[float] | None
 ) -> Iterable[tuple[float, int, float, int]]:
-    """Of each pair that may be as alike as `least`: what it is at most (negative), its index, its floor, its cost."""
+    """Of each pair that may be as similar as `least`: what it is at most (negative), its index, its floor, its cost."""
     letters: dict[str, Counter[Hashable]] = {}
     for place, ((one, other), floor) in enumerate(zip(pairs, known or [0.0] * len(pairs), strict=True)):
         length = len(one) + len(other)

@@ -20,7 +20,7 @@ COMPLAINTS_MAX = 200
 DIGITS = r"\d{1,9}"
 """A pattern for an instruction's or a line's number. `int` raises ValueError from 4,301 digits on."""
 WORK_MAX = 2_000_000
-"""Steps of one search for what is most alike: about 0.1 s. Two lines of 80 characters take some 40,000."""
+"""Steps of one search for what is most similar: about 0.1 s. Two lines of 80 characters take some 40,000."""
 ALIGNING_MAX = 16_000_000
 """Steps of one alignment by all lines: about 0.5 s, enough for some 700 lines of C."""
 STEPS_BACK_MAX = 8

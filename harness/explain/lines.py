@@ -17,9 +17,9 @@ from harness.explain import limits
 from harness.explain.likeness import Work, most_alike, steps
 
 LIKE = 0.6
-"""Two lines at least so alike are one line, rewritten."""
+"""Two lines at least this similar are one line, rewritten."""
 KEPT = 0.9
-"""How alike a line is that keeps all words of another; BCC's rewriting keeps a line's words and adds some."""
+"""How similar a line is that keeps all words of another; BCC's rewriting keeps a line's words and adds some."""
 STRUCTURE = re.compile(r"\bstruct\s+(\w+)\s*\{")
 
 
@@ -45,7 +45,7 @@ def _matcher(theirs: Sequence[str], mine: Sequence[str]) -> SequenceMatcher[str]
 
 
 def _within(theirs: Sequence[str], mine: Sequence[str], block: range, other: range, work: Work) -> dict[int, int]:
-    """The lines of a block that was changed, each to the most alike line of the other, in order."""
+    """The lines of a block that was changed, each to the most similar line of the other, in order."""
     full, same = [i for i in block if theirs[i]], [j for j in other if mine[j]]
     if len(full) == len(same):
         return {i + 1: j + 1 for i, j in zip(full, same, strict=True)}

@@ -12,7 +12,7 @@ from harness.explain.likeness import Work, most_alike
 from harness.explain.lines import structures
 
 CLOSE = 0.66
-"""Names at least so alike are one name, mistyped."""
+"""Names at least this similar are one name, mistyped."""
 
 TYPES = "u8 u16 u32 u64 s8 s16 s32 s64 int long char bool size_t pid_t uid_t gid_t __be16 __be32 dev_t umode_t"
 

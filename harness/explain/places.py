@@ -126,8 +126,8 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
         return fixed
     found = {(one["array"], one["index"]) for one in INDEX.finditer(row)}
     since = _of_map(evidence, finding)
-    if not found and (told := _told_length(evidence, finding, row)):
-        return told
+    if not found and (stated := _stated_length(evidence, finding, row)):
+        return stated
     if len(found) != 1:
         return Places(since=since)
     ((array, index),) = found
@@ -184,8 +184,8 @@ def _is_wide(own: str, name: str, line: int) -> bool:
     return found is None or declared.size(found.type) not in (1, 2, 4)
 
 
-def _told_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
-    """A helper is told a length by a variable, after the array that it writes into."""
+def _stated_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
+    """A variable passes a helper the length, after the array that it writes into."""
     found = TOLD.search(row)
     entries = declared.length(evidence.own, found["array"]) if found else None
     if not found or not entries:
@@ -200,18 +200,18 @@ def _told_length(evidence: Evidence, finding: Finding, row: str) -> Places | Non
 
 
 def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | None:
-    """A helper is told a fixed length that is more than the array before it has."""
-    told = re.match(FIXED, finding.message)
-    found = re.search(rf"(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*{told[1]}\b", row) if told else None
-    if not told or not found or not (entries := declared.length(evidence.own, found["array"])):
+    """A fixed length is passed to a helper that is more than the array before it has."""
+    stated = re.match(FIXED, finding.message)
+    found = re.search(rf"(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*{stated[1]}\b", row) if stated else None
+    if not stated or not found or not (entries := declared.length(evidence.own, found["array"])):
         return None
     since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
     size = f"sizeof({found['to'].lstrip('&')})"
-    named = re.sub(rf"(,\s*){told[1]}\b", rf"\g<1>{size}", _row(evidence, finding.line), count=1)
+    named = re.sub(rf"(,\s*){stated[1]}\b", rf"\g<1>{size}", _row(evidence, finding.line), count=1)
     return Places(
-        told[1],
+        stated[1],
         (since,),
-        f"Write {size} for {told[1]}.",
+        f"Write {size} for {stated[1]}.",
         changes=(_instead(evidence, finding, finding.line or 0, named),),
     )
 

@@ -1,4 +1,4 @@
-"""Which variable of a function takes most of the stack, as far as its text tells."""
+"""Which variable of a function takes most of the stack, as far as its text shows."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def read(log: str) -> Refusal:
 
 
 def _refusal(rows: list[str], ended: bool, title: str) -> Refusal:
-    """The refusal in the log of one program; `ended` tells whether the kernel's last line is there."""
+    """The refusal in the log of one program; `ended`: whether the kernel's last line is there."""
     numbers = {n: int(found[1]) for n, row in enumerate(rows) if (found := INSTRUCTION.match(row))}
     last = max(numbers, default=-1)
     if numbers:
@@ -144,7 +144,7 @@ def _next_to_the_end(rows: list[str]) -> list[str]:
 
 
 def _known(rows: list[str]) -> dict[str, str]:
-    """Each register's last state; a branch's state line tells all of them anew."""
+    """Each register's last state; a branch's state line reports all of them again."""
     found: dict[str, str] = {}
     for row in rows:
         for number, state in REGISTER.findall(row):

@@ -65,7 +65,7 @@ def host_cpu() -> str:
 
 
 def hindrance() -> str | None:
-    """Why KVM is not even tried for a guest of this machine's architecture; None where only the proof can tell."""
+    """Why KVM is not even tried for a guest of this machine's architecture; None where only the proof can show it."""
     if platform.machine() != own().name:
         return f"KVM cannot run a guest of {own().name} on {platform.machine()}"
     if not DEVICE.exists():

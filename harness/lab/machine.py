@@ -64,7 +64,7 @@ class Machine:
             self.channel.also(console.socket, self._reader(console))
 
     def _beat(self) -> float:
-        """Seconds without a CPU since the last beat; a guest whose host has slept is told the time.
+        """Seconds without a CPU since the last beat; a guest whose host has slept gets the time.
 
         In KVM the guest's own clock runs on meanwhile (kvmclock counts boot time: arch/x86/kvm/x86.c, Linux 6.12).
         """

@@ -23,7 +23,7 @@ WRONG_S = 1.0
 """The guest's clock may differ by that, and be off by a tenth after a while."""
 
 Note = Callable[[str, float], None]
-"""Is told each part and the seconds that it took."""
+"""Hears each part and the seconds that it took."""
 
 
 def prove(restore: Callable[[], Machine], note: Note = lambda part, seconds: None) -> None:

@@ -2,7 +2,7 @@
 
 Linux keeps two numbers for each thread: nanoseconds on a CPU, and nanoseconds in which it was ready to run and waited
 for one (Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat, Linux 6.12). A guest cannot see the second: to
-it the time just passes. So the host tells it, and no deadline counts that time.
+it the time just passes. So the host reports it, and no deadline counts that time.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Engine:
             self._lab.begin(asked.files, asked.message(self._lab.deadlines))
 
     def check(self, lesson: Lesson) -> verify.View | None:
-        """Check `lesson` and tell it; None where the check did not come to its end."""
+        """Check `lesson` and report it; None where the check did not come to its end."""
         self._inbox.forget_saves()
         found: verify.View | None = None
         with self._working(lesson, Working(lesson, "checking", progress.standing(lesson).took_s)):
@@ -119,7 +119,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _working(self, lesson: Lesson, work: Working) -> Iterator[None]:
-        """Something that uses the lab: its end, however it comes, is told."""
+        """Something that uses the lab: its end, however it comes, is reported."""
         self._lesson = lesson
         self._tell(work)
         try:
@@ -167,8 +167,13 @@ class Engine:
         with self._working(lesson, Working(lesson, "judging")):
             mine = judge.own_test(lesson, "lessons")
             for step in own:
-                found = judge.judge(self._attentive, lesson, step, mine, score=True, say=self._say)
-                self._tell(Judged(lesson, step, found, reached))
+                known: list[judge.Judgement] = []
+                try:
+                    hear = known.append
+                    hear(judge.judge(self._attentive, lesson, step, mine, score=True, say=self._say, hear=hear))
+                finally:  # also where it is stopped
+                    if known:
+                        self._tell(Judged(lesson, step, known[-1], reached))
 
     def _compare(self, lesson: Lesson) -> None:
         with self._working(lesson, Working(lesson, "comparing")):

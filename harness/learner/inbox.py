@@ -37,7 +37,7 @@ class Inbox:
     def ask(self, ask: Ask) -> None:
         """Add `ask`, from any thread."""
         self._asked.append(ask)
-        with contextlib.suppress(BlockingIOError):  # the pipe is full: whoever reads it wakes up anyway
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: its reader wakes up anyway
             os.write(self._announce, b"!")
 
     @contextlib.contextmanager

@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -48,6 +48,8 @@ class Judgement:
     """At least one assertion ran on the reference, in each test."""
     never_ran: tuple[int, ...] = ()
     """Lines of assertions that never ran on the reference."""
+    left: int = 0
+    """Wrong answers that it has not been tried on; they count, and decide nothing."""
 
     @property
     def score(self) -> str:
@@ -74,8 +76,11 @@ def judge(
     score: bool = False,
     runs: int = REFERENCE_RUNS,
     say: Callable[[str], None] = lambda _: None,
+    hear: Callable[[Judgement], None] = lambda _: None,
 ) -> Judgement:
     """Judge the text of a test_mine.py for `step`; with `score` against the lesson's other mutants too.
+
+    `hear` gets what is known as soon as it is decided, and again after each further mutant.
 
     `runs` on the reference are due: the author's check has seen one already. What decides has a separate guest each
     time; the others, which only count, follow one another in one.
@@ -96,9 +101,10 @@ def judge(
         raise UsageError(f"{lesson.mutants}: there is no mutant {step.mutant!r}, which step {step.number} names")
     tried = decisive + [mutant for mutant in known if score and mutant not in decisive]
     begin, total, done, ran = time.monotonic(), runs + len(tried), 0, set[int]()
+    known_by_now = ""
 
     def tell(what: str) -> None:
-        say(f"your test on {what}{wait(done, total - done, time.monotonic() - begin)}")
+        say(f"your test on {what}{wait(done, total - done, time.monotonic() - begin)}{known_by_now}")
 
     for number in range(1, runs + 1):
         tell(f"the reference solution (run {number} of {runs})")
@@ -109,20 +115,40 @@ def judge(
             return _cannot_fail(idle, mine, path.relative_to(lesson.root))
         ran |= {line for test in results.tests.values() for line in test.asserted or ()}
         done += 1
-    caught: list[Mutant] = []
-    missed: list[Mutant] = []
-    why_not = ""
+    never = tuple(sorted({node.lineno for node in _assertions(mine)} - ran))
+    found = Judgement(True, True, "", never_ran=never)
     with SharedLab(lab) as shared:
         for number, mutant in enumerate(tried):
             tell(f"wrong answer {number + 1} of {len(tried)}")
             results = run(shared if number else lab, mutants.apply(mutant, lesson))
-            failed_itself = any(t.failed_by_assertion for t in results.tests.values())
-            (caught if failed_itself else missed).append(mutant)
-            if mutant in decisive and not failed_itself:
-                why_not = why_not or _why_not(results, mutant)
+            found = replace(_with(found, mutant, mutant in decisive, results), left=len(tried) - number - 1)
             done += 1
-    never = tuple(sorted({node.lineno for node in _assertions(mine)} - ran))
-    return Judgement(True, not why_not, why_not, tuple(caught), tuple(missed), never_ran=never)
+            if not found.catches or number + 1 >= len(decisive):
+                known_by_now = f"; {_decision(found)}"
+                hear(found)
+    return found
+
+
+def _with(found: Judgement, mutant: Mutant, decides: bool, results: outcome.Results) -> Judgement:
+    """The judgement with one more mutant, on which the test did what `results` say."""
+    if any(test.failed_by_assertion for test in results.tests.values()):
+        return replace(found, caught=(*found.caught, mutant))
+    found = replace(found, missed=(*found.missed, mutant))
+    return replace(found, catches=False, why_not=_why_not(results, mutant)) if decides and found.catches else found
+
+
+def _decision(found: Judgement) -> str:
+    """What is decided, in few words."""
+    return "it catches the wrong answer of its step" if found.catches else "it is not good enough yet"
+
+
+def early(found: Judgement) -> str:
+    """The line for what is decided while wrong answers are left to try; empty where none is."""
+    if not found.left:
+        return ""
+    why = "" if found.catches else f": {found.why_not}"
+    more = f"{found.left} more wrong answer{'s' * (found.left != 1)}"
+    return f"your test: {_decision(found)}{why}\n{more} only count{'s' * (found.left == 1)}; Ctrl-C stops here"
 
 
 def wait(done: int, left: int, seconds: float) -> str:
@@ -224,7 +250,8 @@ def show(lesson: Lesson, step: Step, found: Judgement, console: Console, reached
     line(found.passes and found.asserts, passes if found.asserts else "asserts nothing on the reference")
     if found.passes and found.asserts:
         line(found.catches, f"catches the wrong answer of its step ({step.mutant})")
-        console.print(Text(f"  score {found.score} wrong answers caught; one test need not catch them all"))
+        untried = f", {found.left} not tried" if found.left else ""
+        console.print(Text(f"  score {found.score} wrong answers caught{untried}; one test need not catch them all"))
     near = _due(lesson, step, found, reached)
     for mutant in near:
         console.print(Text(f"    missed: {mutant.misconception}"))
@@ -262,6 +289,7 @@ def as_data(lesson: Lesson, steps: list[Step], found: list[Judgement], reached: 
             "caught": [mutant.name for mutant in one.caught],
             "missed": {mutant.name: mutant.misconception for mutant in due},
             "missed_later": len(one.missed) - len(due),
+            "untried": one.left,
         }
         for step, one, due in zip(steps, found, near, strict=True)
     ]

@@ -41,7 +41,7 @@ MEANING = {
     "q": QUIT,
 }  # fmt: skip
 ON_THE_WAY = (Part, Printed, Hinted, Differs, Restored, Listed)
-"""Events that are told while work goes on."""
+"""Events that come while work goes on."""
 KEYS = (
     "h hint   Enter check again   a all lessons   j judge   c compare   r run   s stop\n"
     "n next   d diff   R reset   U undo   q quit"

@@ -73,7 +73,7 @@ class Board:
     """The state, and who waits for it to change."""
 
     def __init__(self, first: Lesson | None = None) -> None:
-        """`first` is shown until the engine tells of a lesson."""
+        """`first` is shown until the engine opens a lesson."""
         self._lock = threading.Lock()
         self._shown = Shown(lesson=first, changed=dict.fromkeys(REGIONS, 1))
         self._waiting: set[Callable[[], None]] = set()

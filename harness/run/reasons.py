@@ -49,7 +49,7 @@ def of_no_events(activity: Activity, request: Request, step: int | None) -> Caus
 
 
 def _whole(program: Program, functions: list[str], activity: Activity) -> str:
-    """The C function's name of a program; the kernel's own where several begin alike at the same place."""
+    """The C function's name of a program; the kernel's own where several at the same place begin the same."""
     fits = [name for name in functions if program.name in (name, PREFIX.sub("", name)[:NAME_MAX])]
     if len(fits) > 1:
         targets = [one.target.replace(":", "__") for one in activity.attachments if one.program == program.id]

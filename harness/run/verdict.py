@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.protocol.facts import Facts
 from harness.protocol.messages import Reported
 from harness.run.request import Request
+from harness.run.sentence import without_repetition
 
 if TYPE_CHECKING:
     from harness.explain.explanation import Explanation
@@ -55,7 +56,7 @@ NOT_RUN = Verdict("not run", text="this test did not run")
 def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
     """The verdict on one phase of a test of `request`, where `stderr` was printed."""
     facts = report.facts
-    message = facts.message.removesuffix(PYTEST_ADVICE).rstrip()
+    message = without_repetition(facts.message.removesuffix(PYTEST_ADVICE).rstrip())
     if report.outcome == "passed":
         return Verdict("done")
     if report.outcome == "skipped":

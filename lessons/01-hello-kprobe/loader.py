@@ -46,7 +46,7 @@ def parse(line: bytes) -> Message | None:
 
 
 def messages(lines: Iterable[bytes], end: bytes) -> Iterator[Message]:
-    """Our messages among `lines` of trace_pipe, in order, up to the line that contains `end`, whoever printed it."""
+    """Our messages among `lines` of trace_pipe, in order, up to the line that contains `end`, whatever printed it."""
     raise NotImplementedError("TODO 4: yield what parse() finds, skip other lines, stop at the line with `end`")
 
 

@@ -234,7 +234,7 @@ def test_the_end_may_be_anywhere_in_a_line(loader, line):
     extra = len(names) - 1
     assert extra == 0, (
         f"messages() gave {extra} messages too many ({', '.join(names[1:])}): "
-        f"the end is 'end [1]', and the line {text!r} contains it, whoever printed that line"
+        f"the end is 'end [1]', and the line {text!r} contains it, whichever program printed that line"
     )
 
 

@@ -1,6 +1,6 @@
 // senders PORT: two threads, thread i on CPU i, send datagrams to PORT of this machine, each pair at the same moment.
 // Prints "ready"; for each line "FIRST PAIRS" that it reads, sends PAIRS pairs and prints "done".
-// With FIRST >= 0 each pair has a name of its own, "nFIRST" and up, and is so the first packet of its name.
+// With FIRST >= 0 each pair has its own name, "nFIRST" and up, and is so the first packet of its name.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>

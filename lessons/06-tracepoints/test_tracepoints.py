@@ -496,7 +496,7 @@ def control():
 
 @pytest.fixture
 def pairs(native):
-    """`pairs(first, number)`: senders.c sends so many pairs of datagrams; `pairs.pid` is its process."""
+    """`pairs(first, number)`: senders.c sends that many pairs of datagrams; `pairs.pid` is its process."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         command = [native("senders.c"), str(receiver.getsockname()[1])]

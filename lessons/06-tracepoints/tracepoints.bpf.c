@@ -19,10 +19,12 @@ struct sender {
 };
 
 BPF_PERF_OUTPUT(opens);
-BPF_HASH(waiting, u32, u64);       // thread → when it began to wait for a CPU
-BPF_HASH(waits, u32, struct wait); // thread → its waits, summed
-BPF_HISTOGRAM(wait_us);            // the waits of all threads
-BPF_HASH(sent, struct sender, u64);
+BPF_HASH(waiting, u32, u64); // thread → when it began to wait for a CPU
+BPF_HISTOGRAM(wait_us);      // the waits of all threads
+
+// Threads and processes come and go: when one of these maps is full, it makes room for the new ones (lesson 03).
+BPF_TABLE("lru_hash", u32, struct wait, waits, 10240);  // thread → its waits, summed
+BPF_TABLE("lru_hash", struct sender, u64, sent, 10240); // process and device → bytes, summed
 
 TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 {

@@ -1,4 +1,4 @@
-// Uses the CPU in a known way. Says "ready", waits for a line, works for so many milliseconds of CPU time, prints what
+// Uses the CPU in a known way. Says "ready", waits for a line, works for that many milliseconds of CPU time, prints what
 // it measured in nanoseconds, then waits for another line, so that its functions can be looked up while it lives.
 //   shares work MS     calls heavy and light, of nominal shares 3:1: prints the time of heavy, of light, of the process
 //   shares thread MS   the same in a second thread

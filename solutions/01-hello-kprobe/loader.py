@@ -55,7 +55,7 @@ def parse(line: bytes) -> Message | None:
 
 
 def messages(lines: Iterable[bytes], end: bytes) -> Iterator[Message]:
-    """Our messages among `lines` of trace_pipe, in order, up to the line that contains `end`, whoever printed it."""
+    """Our messages among `lines` of trace_pipe, in order, up to the line that contains `end`, whatever printed it."""
     # TODO 4: yield what parse() finds, skip other lines, stop at the line with `end`
     for line in lines:
         if end in line:

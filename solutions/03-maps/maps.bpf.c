@@ -27,7 +27,7 @@ BPF_TABLE(LATEST_KIND, struct syscall_key, u64, latest, MAX_MAP_ENTRIES);
 // Array of one: whose latency is measured. User space writes it.
 BPF_ARRAY(target, struct syscall_key, 1);
 
-// Hash: thread -> time at which its call began.
+// Hash: thread -> time at which its call began; a thread that exits is taken out.
 BPF_HASH(started, u32, u64);
 
 // Per-CPU array: each CPU has its own 64 numbers, and no other CPU ever writes them.
@@ -90,5 +90,14 @@ TRACEPOINT_PROBE(raw_syscalls, sys_exit)
         add_latency(now - *since);
         started.delete(&tid);
     }
+    return 0;
+}
+
+// A thread exits: its last call, exit, never returns, and another thread may get its id.
+TRACEPOINT_PROBE(sched, sched_process_exit)
+{
+    u32 tid = bpf_get_current_pid_tgid();
+
+    started.delete(&tid);
     return 0;
 }

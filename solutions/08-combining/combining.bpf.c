@@ -76,7 +76,7 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
     struct process *process = followed.lookup(&pid);
 
     if (process) {
-        process->execs++;
+        process->execs++; // exact: before this, execve has ended all other threads of the process
         bpf_get_current_comm(process->comm, sizeof(process->comm));
     }
     return 0;

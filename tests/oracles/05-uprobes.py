@@ -44,7 +44,7 @@ def waiting(*argv):
 
 
 def by_ltrace(function, *argv):
-    """What ltrace prints of each return of libc's `function`, in a run of its own: two breakpoints in one place clash.
+    """What ltrace prints of each return of libc's `function`, in a separate run: two breakpoints in one place clash.
 
     -L leaves out the calls through the program's own table, -x sets a breakpoint on the function itself.
     """

@@ -27,8 +27,8 @@ def schedstat(pid):
 
 def test_waits_agree_with_schedstat(loader, bpf, workload, eventually):
     """The number is the same. The times are read a moment apart at each end of a wait: the kernel takes its clock as
-    it begins to choose, the tracepoint fires when it has chosen. Both ends are late alike, unless the host takes the
-    processor away in between, for a few of its time slices. Against the second that two spinning processes wait for
+    it begins to choose, the tracepoint fires when it has chosen. Both ends are equally late, unless the host takes the
+    CPU away in between, for a few of its time slices. Against the second that two spinning processes wait for
     each other, an eighth leaves room for 30 such slices of 4 ms.
     """
     os.sched_setaffinity(0, {0})
