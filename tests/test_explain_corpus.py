@@ -119,5 +119,5 @@ def test_the_corpus_is_as_large_as_promised():
 def test_every_line_to_be_blamed_is_in_its_file():
     for entry in EXPECTED["program"]:
         lines = (CORPUS / entry.get("blame", entry["file"])).read_text().splitlines()
-        assert (entry["rule"] == "ok") == ("line" not in entry)
+        assert (entry["rule"] in ("ok", "nothing-loaded")) == ("line" not in entry)
         assert all(1 <= line <= len(lines) for line in several(entry.get("line", [])))
