@@ -35,7 +35,7 @@ def from_evidence(entries):
 
 
 def right_line(entry, answer):
-    return answer.line in several(entry["line"]) and answer.path.name == entry.get("blame", entry["file"])
+    return answer.line in several(entry.get("line")) and answer.path.name == entry.get("blame", entry["file"])
 
 
 def wrong(entries, said):
