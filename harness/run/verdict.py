@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.protocol.facts import Facts
 from harness.protocol.messages import Reported
+from harness.protocol.names import LEARNERS_TEST
 from harness.run.request import Request
 from harness.run.sentence import without_repetition
 
@@ -74,7 +75,9 @@ def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
     hole = request.holes.get(step or 0)
     if hole is not None:
         return Verdict("todo", f"{_short(hole.path, request)}:{hole.line}", f"{hole}\n{message}".rstrip(), test=test)
-    text = (message if _said_no(facts, request) else _with_class(facts.exception, message)) or report.text
+    said_no = _said_no(facts, request)
+    text = (message if said_no else _with_class(facts.exception, message)) or report.text
+    text += "" if said_no else _meaning(facts, request)
     if facts.kept is not None:
         text += f"\n\na callback raised {_with_class(facts.kept.exception, facts.kept.message)}"
         text += f" (kept in {facts.kept.name})"
@@ -100,6 +103,16 @@ def _likely(facts: Facts, request: Request, step: int | None) -> str:
 
     found = reasons.of_no_events(facts.activity, request, step)
     return f"\n\n{LIKELY}{found.text}\ntry: {found.advice}" if found else ""
+
+
+def _meaning(facts: Facts, request: Request) -> str:
+    """One sentence more where an exception of the learner's code is one that BCC's users often meet."""
+    if not any(Path(frame.path) in request.files and _is_learners(Path(frame.path), request) for frame in facts.frames):
+        return ""
+    from harness.run import reasons
+
+    found = reasons.of_exception(facts, request)
+    return f"\n\n{LIKELY}{found.cause}\ntry: {found.advice}" if found else ""
 
 
 def _todo_reached(facts: Facts, request: Request) -> Verdict | None:
@@ -146,7 +159,9 @@ def _places(facts: Facts, request: Request, step: int | None) -> tuple[str, str]
 
 
 def _is_learners(path: Path, request: Request) -> bool:
-    return path in request.files and path.parent == request.code and path.name in request.lesson.edited
+    if path not in request.files or path.name not in request.lesson.edited:
+        return False
+    return path.parent == request.code or path == request.lesson.folder() / LEARNERS_TEST
 
 
 def _at(path: Path, line: int, request: Request) -> str:
