@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from harness.protocol.facts import Facts
 from harness.protocol.messages import Reported
 from harness.protocol.names import LEARNERS_TEST
-from harness.run.request import Request
-from harness.run.sentence import without_repetition
+from harness.run.request import Request, is_mine
+from harness.run.sentence import alone, without_repetition
 
 if TYPE_CHECKING:
     from harness.explain.explanation import Explanation
@@ -57,7 +57,7 @@ NOT_RUN = Verdict("not run", text="this test did not run")
 def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
     """The verdict on one phase of a test of `request`, where `stderr` was printed."""
     facts = report.facts
-    message = without_repetition(facts.message.removesuffix(PYTEST_ADVICE).rstrip())
+    message = _sentence(report.nodeid, facts.message.removesuffix(PYTEST_ADVICE).rstrip())
     if report.outcome == "passed":
         return Verdict("done")
     if report.outcome == "skipped":
@@ -83,6 +83,11 @@ def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
         text += f" (kept in {facts.kept.name})"
     place, code = _places(facts, request, step)
     return Verdict("red", place, text + _likely(facts, request, step), test=test, code=code)
+
+
+def _sentence(nodeid: str, message: str) -> str:
+    """What an assertion says: those of a lesson's tests say it all in a sentence, those of a learner's may not."""
+    return without_repetition(message) if is_mine(nodeid) else alone(message)
 
 
 def _said_no(facts: Facts, request: Request) -> bool:
