@@ -202,8 +202,9 @@ def test_a_sample_in_user_space_has_a_user_stack_only(profile):
     total, due = number_of(profile.samples, profile.pids["work"]), HZ * profile.cpu_ns["work"][2] / 1e9
     if own <= total / 2:
         pytest.fail(
-            f"a program that computes has a user stack, no kernel stack; about {due:.0f} samples are expected, {total} are "
-            f"counted, {max(0, due - total):.0f} are missing; {own} of them are so, {swapped} are the other way round"
+            f"a program that computes has a user stack, no kernel stack: about {due:.0f} samples are expected, {total} "
+            f"are counted, {max(0, due - total):.0f} are missing; {own} have a user stack alone, {swapped} a "
+            "kernel stack alone"
         )
 
 
