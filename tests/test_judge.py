@@ -15,7 +15,7 @@ from harness.course import catalog
 from harness.course.mutants import Mutant
 from harness.learner import judge as judging
 from harness.learner import verify
-from harness.protocol.facts import Facts
+from harness.protocol.facts import Facts, Frame
 from harness.protocol.messages import Collected, Collecting, Exited, Uncollectable
 from harness.run import outcome
 from harness.run.verdict import Verdict
@@ -265,6 +265,18 @@ def test_a_test_that_asserts_on_the_reference_may_be_good(course):
 def test_a_failure_on_the_reference_says_on_which_program_it_ran(course):
     found = found_of(course, FakeLab(*says(NO, outcome="failed")))
     assert found.why_not == "on the reference solution, your test fails: assert 22 == 23"
+
+
+def test_a_test_that_breaks_on_a_wrong_answer_is_shown_where_and_why(course):
+    at = (Frame(path=str(course.root / "lessons/90-small/test_mine.py"), line=2),)
+    broken = says(Facts(exception="KeyError", message="5", frames=at), outcome="failed")
+    found = found_of(course, FakeLab(*says(Facts(asserted=(2,))), later=broken), runs=1)
+    assert found.place == "lessons/90-small/test_mine.py:2"
+    assert found.why_not.splitlines() == [
+        "on a wrong answer it raises an error instead of failing its assertion: KeyError: 5",
+        "the wrong answer: counts one too few",
+        judging.ABSENT,
+    ]
 
 
 def test_progress_counts_wrong_answers_and_names_none(course, monkeypatch):

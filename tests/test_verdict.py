@@ -93,6 +93,50 @@ def test_the_class_of_an_exception_is_printed(lesson, exception, message, text):
     assert red(lesson, exception=exception, message=message, frames=at_the_test).text == text
 
 
+@pytest.mark.parametrize(
+    ("exception", "message", "cause", "advice"),
+    [
+        (
+            "AttributeError",
+            "'PosixPath' object has no attribute 'encode'",
+            "A PosixPath is passed where BCC takes a str or bytes.",
+            "Write str(path).",
+        ),
+        (
+            "TypeError",
+            "can't concat str to bytes",
+            "bytes and str meet: can't concat str to bytes.",
+            "Write both as bytes",
+        ),
+        (
+            "TypeError",
+            "byref() argument must be a ctypes instance, not 'int'",
+            "A map's key or value",
+            "table[table.Key",
+        ),
+        ("error", "unpack requires a buffer of 108 bytes", "The Python side and the C side", "Let BCC make the type"),
+    ],
+)
+def test_an_exception_that_bccs_users_meet_is_explained(lesson, exception, message, cause, advice):
+    text = red(lesson, exception=exception, message=message, frames=(frame(lesson, "loader.py", 2),)).text
+    assert text.startswith(f"{exception}: {message}\n\nlikely cause: {cause}")
+    assert f"\ntry: {advice}" in text
+
+
+@pytest.mark.parametrize(
+    ("exception", "message"), [("KeyError", "23"), ("ValueError", "not enough"), ("AttributeError", "no attribute 'x'")]
+)
+def test_an_exception_that_no_rule_knows_stands_alone(lesson, exception, message):
+    found = red(lesson, exception=exception, message=message, frames=(frame(lesson, "loader.py", 2),))
+    assert found.text == f"{exception}: {message}"
+
+
+def test_an_exception_outside_the_learners_code_is_not_explained(lesson):
+    message = "'PosixPath' object has no attribute 'encode'"
+    found = red(lesson, exception="AttributeError", message=message, frames=(frame(lesson, "test_small.py", 6),))
+    assert found.text == f"AttributeError: {message}"
+
+
 def test_an_assertion_of_the_learners_own_has_its_class(lesson):
     frames = (frame(lesson, "test_small.py", 6), frame(lesson, "loader.py", 2))
     assert red(lesson, message="no", frames=frames).text == "AssertionError: no"

@@ -26,6 +26,7 @@ from harness.run import outcome, payload
 from harness.run.request import of_lesson
 
 REFERENCE_RUNS = 2
+ABSENT = "an entry that is not there has to make the assertion fail: dict.get(key, 0) returns 0 for it"
 ASKED = ("-o", "enable_assertion_pass_hook=true")
 """The guest's pytest notes each assertion that holds."""
 
@@ -43,7 +44,7 @@ class Judgement:
     caught: tuple[Mutant, ...] = ()
     missed: tuple[Mutant, ...] = ()
     place: str = ""
-    """file:line of where it fails on the reference, or of the test that asserted nothing there."""
+    """file:line of where it fails on the reference or breaks on a wrong answer, or of a test that asserted nothing."""
     asserts: bool = True
     """At least one assertion ran on the reference, in each test."""
     never_ran: tuple[int, ...] = ()
@@ -134,7 +135,10 @@ def _with(found: Judgement, mutant: Mutant, decides: bool, results: outcome.Resu
     if any(test.failed_by_assertion for test in results.tests.values()):
         return replace(found, caught=(*found.caught, mutant))
     found = replace(found, missed=(*found.missed, mutant))
-    return replace(found, catches=False, why_not=_why_not(results, mutant)) if decides and found.catches else found
+    if not (decides and found.catches):
+        return found
+    raised = next((test.verdict.place for test in results.tests.values() if not test.done), "")
+    return replace(found, catches=False, why_not=_why_not(results, mutant), place=raised)
 
 
 def _decision(found: Judgement) -> str:
@@ -199,15 +203,16 @@ def _why_not(results: outcome.Results, named: Mutant) -> str:
         return f"on a wrong answer it cannot be read: {results.unreadable}"
     broken = next((test for test in results.tests.values() if not test.done), None)
     if broken:
-        return f"on a wrong answer it raises an error instead of failing its assertion: {_raised(broken)}"
+        words = f"on a wrong answer it raises an error instead of failing its assertion: {_raised(broken)}"
+        absent = f"\n{ABSENT}" if broken.exception == "KeyError" else ""
+        return f"{words}\nthe wrong answer: {named.misconception}{absent}"
     return f"it lets a wrong answer pass: {named.misconception}"
 
 
 def _raised(test: outcome.TestResult) -> str:
     """What a test raised, with its class once."""
-    text, place = test.verdict.text, test.verdict.place
-    words = text if text.startswith(test.exception) else f"{test.exception}: {text}"
-    return f"{words} ({place})" if place else words
+    text = test.verdict.text
+    return text if text.startswith(test.exception) else f"{test.exception}: {text}"
 
 
 def once(

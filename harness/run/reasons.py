@@ -31,6 +31,18 @@ def of_death(reason: str, request: Request, stderr: str) -> Explanation | None:
     return explained(_evidence(Facts(message=reason), request, stderr)) if LLVM.search(stderr) else None
 
 
+ADVISED = ("bytes-and-str", "table-key", "stack-id", "struct-size", "keyword")
+"""Rules that know what an exception of Python's means for somebody who uses BCC."""
+
+
+def of_exception(facts: Facts, request: Request) -> Explanation | None:
+    """What an exception of Python's means where BCC is used; None where no rule knows more than its words."""
+    rows = [f'  File "{frame.path}", line {frame.line}, in {frame.name}' for frame in facts.frames]
+    text = "\n".join([*rows, f"{facts.exception}: {facts.message}"])
+    found = explained(replace(_evidence(replace(facts, gathered=None), request, text), stage="run"))
+    return found if found.rule in ADVISED else None
+
+
 PREFIX = re.compile(r"^(kprobe|kretprobe|tracepoint|raw_tracepoint|kfunc|kretfunc|lsm|bpf_iter|kmod_ret)__")
 """What libbcc takes off a function's name before the kernel sees it (bcc_prog_load_xattr in libbpf.c, BCC 0.35)."""
 NAME_MAX = 15

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.protocol.facts import Facts
 from harness.protocol.messages import Reported
-from harness.run.request import Request
-from harness.run.sentence import without_repetition
+from harness.protocol.names import LEARNERS_TEST
+from harness.run.request import Request, is_mine
+from harness.run.sentence import alone, without_repetition
 
 if TYPE_CHECKING:
     from harness.explain.explanation import Explanation
@@ -56,7 +57,7 @@ NOT_RUN = Verdict("not run", text="this test did not run")
 def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
     """The verdict on one phase of a test of `request`, where `stderr` was printed."""
     facts = report.facts
-    message = without_repetition(facts.message.removesuffix(PYTEST_ADVICE).rstrip())
+    message = _sentence(report.nodeid, facts.message.removesuffix(PYTEST_ADVICE).rstrip())
     if report.outcome == "passed":
         return Verdict("done")
     if report.outcome == "skipped":
@@ -74,12 +75,19 @@ def of(report: Reported, request: Request, stderr: str = "") -> Verdict:
     hole = request.holes.get(step or 0)
     if hole is not None:
         return Verdict("todo", f"{_short(hole.path, request)}:{hole.line}", f"{hole}\n{message}".rstrip(), test=test)
-    text = (message if _said_no(facts, request) else _with_class(facts.exception, message)) or report.text
+    said_no = _said_no(facts, request)
+    text = (message if said_no else _with_class(facts.exception, message)) or report.text
+    text += "" if said_no else _meaning(facts, request)
     if facts.kept is not None:
         text += f"\n\na callback raised {_with_class(facts.kept.exception, facts.kept.message)}"
         text += f" (kept in {facts.kept.name})"
     place, code = _places(facts, request, step)
     return Verdict("red", place, text + _likely(facts, request, step), test=test, code=code)
+
+
+def _sentence(nodeid: str, message: str) -> str:
+    """What an assertion says: those of a lesson's tests say it all in a sentence, those of a learner's may not."""
+    return without_repetition(message) if is_mine(nodeid) else alone(message)
 
 
 def _said_no(facts: Facts, request: Request) -> bool:
@@ -100,6 +108,16 @@ def _likely(facts: Facts, request: Request, step: int | None) -> str:
 
     found = reasons.of_no_events(facts.activity, request, step)
     return f"\n\n{LIKELY}{found.text}\ntry: {found.advice}" if found else ""
+
+
+def _meaning(facts: Facts, request: Request) -> str:
+    """One sentence more where an exception of the learner's code is one that BCC's users often meet."""
+    if not any(Path(frame.path) in request.files and _is_learners(Path(frame.path), request) for frame in facts.frames):
+        return ""
+    from harness.run import reasons
+
+    found = reasons.of_exception(facts, request)
+    return f"\n\n{LIKELY}{found.cause}\ntry: {found.advice}" if found else ""
 
 
 def _todo_reached(facts: Facts, request: Request) -> Verdict | None:
@@ -146,7 +164,9 @@ def _places(facts: Facts, request: Request, step: int | None) -> tuple[str, str]
 
 
 def _is_learners(path: Path, request: Request) -> bool:
-    return path in request.files and path.parent == request.code and path.name in request.lesson.edited
+    if path not in request.files or path.name not in request.lesson.edited:
+        return False
+    return path.parent == request.code or path == request.lesson.folder() / LEARNERS_TEST
 
 
 def _at(path: Path, line: int, request: Request) -> str:

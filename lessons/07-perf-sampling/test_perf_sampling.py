@@ -154,7 +154,7 @@ def test_no_more_is_counted_than_the_cpu_time_is_worth(profile, mode):
     counted = number_of(profile.samples, profile.pids[mode])
     # Five standard deviations of a count. Far fewer are possible: a tick that comes late takes the place of the next.
     most = expected + 5 * math.sqrt(expected)
-    due = f"about {expected:.0f} samples are due for the CPU time of shares {mode}"
+    due = f"about {expected:.0f} samples are expected for the CPU time of shares {mode}"
     assert counted > 0, f"{due}, 0 are counted: on_sample counts under another pid, or wanted() rejects every process"
     assert counted <= most, f"{due}, {counted} are counted"
 
@@ -202,8 +202,9 @@ def test_a_sample_in_user_space_has_a_user_stack_only(profile):
     total, due = number_of(profile.samples, profile.pids["work"]), HZ * profile.cpu_ns["work"][2] / 1e9
     if own <= total / 2:
         pytest.fail(
-            f"a program that computes has a user stack, no kernel stack; about {due:.0f} samples are due, {total} are "
-            f"counted, {max(0, due - total):.0f} are missing; {own} of them are so, {swapped} are the other way round"
+            f"a program that computes has a user stack, no kernel stack: about {due:.0f} samples are expected, {total} "
+            f"are counted, {max(0, due - total):.0f} are missing; {own} have a user stack alone, {swapped} a "
+            "kernel stack alone"
         )
 
 

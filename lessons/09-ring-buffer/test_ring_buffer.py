@@ -363,7 +363,7 @@ def test_an_error_does_not_hold_the_others_up(opened, process, folder, failing):
     log.bpf.ring_buffer_consume()
     arrived = len(log.accesses)
     assert arrived == OPENS - 1, (
-        f"{OPENS} events lay in the ring, access_of() raised at one of them: after one round of reading "
+        f"{OPENS} events were in the ring, access_of() raised at one of them: after one round of reading "
         f"{arrived} are in log.accesses, expected {OPENS - 1}"
     )
 
