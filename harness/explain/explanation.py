@@ -12,7 +12,7 @@ from harness.explain.change import Change
 from harness.explain.ctext import Place
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
-from harness.explain.places import Places
+from harness.explain.pointed import Places
 from harness.explain.registers import TYPES
 from harness.explain.rules import Rule, rules
 
@@ -151,13 +151,15 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     if stack := re.search(r"in function (\w+)", finding.message):
         found["function"] = stack[1]
     more = places.of(rule.id, evidence, finding)
+    if more.line:
+        finding = replace(finding, line=more.line, column=None)
     source = _source(evidence, finding)
     own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
     advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
-        _mark(source, finding.column, more.token or (name if rule.line else "")),
+        _mark(source, finding.column, more.token or name, bool(more.token or rule.line or rule.blames)),
         finding.message, whole, _changes(rule, found, evidence, finding, more if own else Places()),
     )  # fmt: skip
 
@@ -167,15 +169,24 @@ def _changes(
 ) -> tuple[Change, ...]:
     """The changes that the advice means: those of the places, else what the rule's words mean."""
     text = _text(evidence, finding.path)
+    if "{near}" not in rule.cause:
+        words = words | {"near": ""}
     own = more.changes or (change.of_words(rule.id, words, text, finding.path, finding.line),)
     return tuple(filter(None, own))
 
 
-def _mark(source: str, column: int | None, token: str) -> tuple[int, int]:
-    """Column and width of the token in the line, else of the word where the compiler is."""
-    if token and (found := re.search(rf"(?<!\w){re.escape(token)}(?!\w)", source)):
-        return found.start() + 1, len(token)
+def _mark(source: str, column: int | None, token: str, sure: bool) -> tuple[int, int]:
+    """Column and width of the token in the line, else of the word where the compiler is.
+
+    `sure`: the token was found in this line; else it is only the name that the tool speaks of.
+    """
     word = re.match(r"\w+", source[column - 1 :]) if column else None
+    if token and (sure or column) and not (word and word[0] == token):
+        for before in (r"(?<!struct )(?<![\w.>])", r"(?<!\w)"):  # a variable rather than a field or type of its name
+            if found := re.search(rf"{before}{re.escape(token)}(?!\w)", source):
+                return found.start() + 1, len(token)
+    if column and (owner := re.search(r"\w+$", source[: column - 1])) and re.match(r"->|\.", source[column - 1 :]):
+        return owner.start() + 1, len(owner[0])
     return column or 0, len(word[0]) if word else 1 if column else 0
 
 
