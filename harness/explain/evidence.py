@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness.explain import forms, limits, numbers
+from harness.explain import forms, limits, numbers, results
 from harness.explain.ctext import Sources
 from harness.protocol.facts import Activity, Frame, Gathered, Symbols
 from harness.protocol.shorten import shortened
@@ -127,7 +127,7 @@ class Evidence:
     @property
     def complaints(self) -> list[str]:
         """The lines in which a tool complains, in order."""
-        return [row.strip() for row in self.said.splitlines() if COMPLAINT.search(row) and not HEALTHY.match(row)]
+        return [row.strip() for row in results.others(self.said) if COMPLAINT.search(row) and not HEALTHY.match(row)]
 
 
 def of_log(text: str, file: Path | None = None) -> Evidence:
