@@ -254,3 +254,79 @@ def _line_of(own: str, found: re.Match[str]) -> int:
     """The line that a match's first word is in."""
     begin = found.start() + len(found[0]) - len(found[0].lstrip())
     return own.count("\n", 0, begin) + 1
+
+
+def returned(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """What a program returns, and may not."""
+    found = re.search(r"\breturn\b\s*\(?(.+?)\)?\s*;", row)
+    if not found:
+        return Places()
+    line, whole = finding.line or 0, row_of(evidence, finding.line)
+    head = row_of(evidence, _head(evidence, finding))
+    indent = whole[: _indent(whole)]
+    if "LSM_PROBE" in head and re.search(r"[<>=!]", found[1]) and whole.strip() == found[0]:
+        rows: tuple[str, ...] = (f"{indent}if ({found[1]})", f"{indent}    return -1;", f"{indent}return 0;")
+        advice = f"Write both as constants: if ({found[1]}) return -1; return 0;"
+    else:
+        rows, advice = (whole.replace(found[0], "return 0;"),), "Write return 0; here."
+    return Places(found[1], (), advice, changes=(instead(evidence, finding, line, *rows),))
+
+
+def sizes(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """The size or type in a map's declaration that the kernel refuses."""
+    found = declared.MAP.search(row)
+    if not found:
+        return Places()
+    given = [part.strip() for part in found["given"].split(",")]
+    last = given[-1]
+    number = declared.number(evidence.own, last)
+    if len(given) > 1 and number is not None and (number == 0 or "RINGBUF" in found["kind"]):
+        defined = re.search(rf"^\s*#\s*define\s+{re.escape(last)}\s+(\d+)", evidence.own, re.MULTILINE)
+        since = (f"{last} is {defined[1]}, line {_line_of(evidence.own, defined)}",) if defined else ()
+        if "RINGBUF" not in found["kind"] or not number or defined:
+            return Places(last, since)
+        pages = 1 << (number - 1).bit_length()
+        new = re.sub(rf"\b{last}\s*\)", f"{pages})", row_of(evidence, finding.line))
+        return Places(
+            last, since, f"Write {pages} for {last}: the pages of a ring buffer are a power of two.",
+            changes=(instead(evidence, finding, finding.line or 0, new),),
+        )  # fmt: skip
+    where = dict(_structures(evidence.own))
+    for part in given[1:]:
+        name = part.removeprefix("struct ")
+        if name in where:
+            field_name = stack.largest_field(evidence.own, name)
+            entries = declared.length(evidence.own, field_name) if field_name else None
+            more = (
+                f": its {field_name}, line {entries[1]}, has {_elements(evidence.own, entries[0])}" if entries else ""
+            )
+            return Places(part, (f"{part} is declared in line {where[name]}{more}",))
+    return Places()
+
+
+def argument(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """An argument of a helper or of a map's method: the context that comes first, or a value in its address's place."""
+    if submitted := re.search(r"\.\s*perf_submit\s*\(\s*([^,()]+?)\s*,", row):
+        head = row_of(evidence, _head(evidence, finding))
+        context = (
+            "args" if "TRACEPOINT_PROBE" in head else next(iter(re.findall(r"\(\s*struct \w+ \*\s*(\w+)", head)), "")
+        )
+        if re.search(r"expected=ctx", finding.message) and context and context != submitted[1]:
+            whole = row_of(evidence, finding.line)
+            begin = whole.index(submitted[0])
+            new = whole[:begin] + submitted[0].replace(submitted[1], context) + whole[begin + len(submitted[0]) :]
+            return Places(
+                submitted[1], (), f"The context comes first: write {context} for {submitted[1]} here.",
+                changes=(instead(evidence, finding, finding.line or 0, new),),
+            )  # fmt: skip
+    word = re.match(r"\w+", row[finding.column - 1 :]) if finding.column else None
+    one = declared.variable(evidence.own, word[0], finding.line or 0) if word else None
+    if not word or not one or one.pointer or one.length:
+        return Places()
+    whole = row_of(evidence, finding.line)
+    place = (finding.column or 1) - 1
+    new = f"{whole[:place]}&{whole[place:]}"
+    return Places(
+        word[0], (f"{one.name} is a {one.type}, line {one.line}, and its address is due",),
+        f"Write &{one.name} for {one.name}.", changes=(instead(evidence, finding, finding.line or 0, new),),
+    )  # fmt: skip

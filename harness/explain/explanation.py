@@ -154,12 +154,13 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     if more.line:
         finding = replace(finding, line=more.line, column=None)
     source = _source(evidence, finding)
+    token = more.token or groups.get("event") or name
     own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
     advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
-        _mark(source, finding.column, more.token or name, bool(more.token or rule.line or rule.blames)),
+        _mark(source, finding.column, token, bool(more.token or rule.line or rule.blames)),
         finding.message, whole, _changes(rule, found, evidence, finding, more if own else Places()),
     )  # fmt: skip
 

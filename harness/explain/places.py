@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness.explain import change, constructs, declared, limits
+from harness.explain import change, constructs, declared, limits, scripts
 from harness.explain.change import Change
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
@@ -38,9 +38,11 @@ def of(rule: str, evidence: Evidence, finding: Finding) -> Places:
     """The places of a fault of class `rule`."""
     if rule == "null-check" and not evidence.own:
         return _of_log(evidence, finding)
+    if finding.path != evidence.path:
+        return scripts.of(rule, evidence, finding)
     rows = evidence.own.splitlines()
     look = LOOKS.get(rule)
-    if look is None or finding.path != evidence.path or not finding.line or finding.line > len(rows):
+    if look is None or not finding.line or finding.line > len(rows):
         return Places()
     return look(evidence, finding, declared.code(rows[finding.line - 1]))
 
@@ -351,6 +353,17 @@ def _arithmetic(evidence: Evidence, finding: Finding, row: str) -> Places:
     return Places(one.name, (f"{one.name} is a {one.type} *, line {one.line}{to}",))
 
 
+def _leaked(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """The pointer that is stored."""
+    _, equals, stored = row.partition("=")
+    return _arithmetic(evidence, finding, stored) if equals else Places()
+
+
+def _argument(evidence: Evidence, finding: Finding, row: str) -> Places:
+    found = constructs.argument(evidence, finding, row)
+    return found if found.token or finding.column else _out_of_bounds(evidence, finding, row)
+
+
 def narrow(own: str, line: int | None) -> dict[str, str] | None:
     """The key or value that a line hands to a map's method, of another size than the map's; None if all fit."""
     rows = own.splitlines()
@@ -393,5 +406,9 @@ LOOKS: dict[str, Callable[[Evidence, Finding, str], Places]] = {
     "too-many-instructions": constructs.loop,
     "bcc-restriction": constructs.outside,
     "unknown-function": constructs.library,
+    "return-value": constructs.returned,
+    "map-refused": constructs.sizes,
+    "helper-argument": _argument,
+    "pointer-leak": _leaked,
     "unknown-field": constructs.field,
 }
