@@ -204,7 +204,8 @@ def _named(known: tuple[str, ...], more: Places) -> tuple[str, ...]:
 
 def _filled(text: str, words: dict[str, str]) -> str:
     """`text` with its {words}; other braces are C."""
-    return re.sub(r"\{([a-z_][a-z_0-9]*)\}", lambda found: words.get(found[1], found[0]), text)
+    given = {key: value or ("NAME" if key == "symbol" else "") for key, value in words.items()}
+    return re.sub(r"\{([a-z_][a-z_0-9]*)\}", lambda found: given.get(found[1], found[0]), text)
 
 
 def _blamed(rule: Rule, evidence: Evidence, finding: Finding) -> Finding:

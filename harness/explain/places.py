@@ -18,7 +18,7 @@ from harness.explain.pointed import Places, before, instead, row_of
 FOLLOWED = r"(?:\*+\s*(?P<star>[A-Za-z_]\w*)|\b(?P<arrow>[A-Za-z_]\w*)\s*->|\b(?P<array>[A-Za-z_]\w*)\s*\[)"
 INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[^\[\]]*[A-Za-z_][^\[\]]*?)\s*\]")
 READ = re.compile(r"\b(?P<pointer>[A-Za-z_]\w*)\s*->\s*(?P<field>\w+)")
-STAR = re.compile(r"(?<![\w)\]]\s)(?<![\w)\]])\*\s*(?P<pointer>[A-Za-z_]\w*)(?!\s*(?:\w|->|\[|\())")
+STAR = re.compile(r"(?:(?<=\breturn\s)|(?<![\w)\]]\s)(?<![\w)\]]))\*\s*(?P<pointer>[A-Za-z_]\w*)(?!\s*(?:\w|->|\[|\())")
 ELEMENT = re.compile(r"\b(?P<pointer>(?:args\s*->\s*)?[A-Za-z_]\w*)\s*\[[^\[\]]+\]")
 COPY = re.compile(r"\b(?:__builtin_)?mem(?:cpy|move)\s*\(([^,;]+),([^,;]+),([^,;]+)\)(?=\s*;)")
 END = re.compile(r"\b(\w+)\s*=\s*\(void \*\)\s*\(\w+\)\s*\w+->data_end\b")

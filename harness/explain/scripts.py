@@ -19,7 +19,8 @@ GIVEN = re.compile(r"\b(?:event|sym|name|tp|re|sym_re|dev|fn_name)\s*=\s*([A-Za-
 def attached(evidence: Evidence, finding: Finding, own: str) -> Places:
     """What a probe was to be attached to, as the failure names it: in the call, or where its variable was set."""
     rows, first = own.splitlines(), finding.line or 0
-    names = [name for name in re.findall(r"'([^'\n]{1,100})'", finding.message) if name]
+    named = re.findall(r"(program )?b?'([^'\n]{1,100})'", finding.message)
+    names = [name for program, name in named if not program]
     names += re.findall(r"(?:library|symbol|function|tracepoint) ([\w.:/-]+)", finding.message)
     for line in range(first, min(first + CALL_ROWS, len(rows) + 1)):
         for name in names:
