@@ -61,6 +61,42 @@ def test_a_loop_that_is_left_is_not_blamed():
     assert (found.line, found.changes) == (11, ())
 
 
+@pytest.mark.parametrize(("count", "line"), [(9, 5), (3, 1)])
+def test_many_conditions_are_shown_from_the_first_one_on(count, line):
+    rows = "".join(f"    if (a[{n}])\n        sum += {n};\n" for n in range(count))
+    own = f"int f(struct pt_regs *ctx)\n{{\n    char a[16];\n    int sum = 0;\n{rows}    return sum;\n}}\n"
+    text = "bpf: Argument list too long. Program  too large (192 insns), at most 4096 insns\n"
+    found = explain(Evidence(stage="load", text=text, file=C, path=C, own=own, program="f", errno=7))
+    assert (found.rule, found.line) == ("too-many-instructions", line)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "message", "new"),
+    [
+        ("u32 pid = 1", 16, "expected ';' at end of declaration", "u32 pid = 1;"),
+        ("if pid == 1:", 8, "expected '(' after 'if'", "if (pid == 1)"),
+    ],
+)
+def test_what_does_not_parse_is_written_as_c(row, column, message, new):
+    own = f"int f(void *ctx)\n{{\n    {row}\n    return 0;\n}}\n"
+    text = f"/virtual/main.c:3:{column}: error: {message}\n    {row}\n{' ' * (column - 1)}^\n"
+    found = explain(Evidence(stage="compile", text=text, file=C, path=C, own=own))
+    assert rows(found, own) == [new]
+    assert found.advice.endswith(new)
+
+
+def test_a_block_that_nothing_closes_is_named():
+    own = "int f(void *ctx)\n{\n    if (ctx) {\n        f(0);\n    return 0;\n}\n\nint g(void *ctx)\n{\n}\n"
+    text = "/virtual/main.c:9:1: error: function definition is not allowed here\n{\n^\n"
+    found = explain(Evidence(stage="compile", text=text, file=C, path=C, own=own))
+    assert found.since == ("line 3 opens a block that nothing closes: if (ctx) {",)
+
+
+def test_a_function_that_returns_nothing_gets_a_return():
+    own = "int f(struct pt_regs *ctx)\n{\n    if (ctx)\n        g();\n}\n"
+    assert rows(refused(own, 5, "R0 !read_ok"), own) == ["return 0;"]
+
+
 HELPER = """\
 int on_frame(struct xdp_md *ctx)
 {

@@ -27,6 +27,8 @@ SAME = {
     "memset": "__builtin_memset", "memmove": "__builtin_memmove",
 }  # fmt: skip
 """Functions that take the same arguments."""
+BRANCHES_MIN = 8
+"""Conditions in one function that can be too many together."""
 ROUNDS = 16
 """Of a loop in an advice: few enough for any verifier."""
 
@@ -64,6 +66,20 @@ def loop(evidence: Evidence, finding: Finding, row: str) -> Places:
     made = head.replace(head[found.start("word") : found.end()].rstrip(" {"), new, 1)
     advice = f"Give it a fixed small number of rounds: {new}, and leave it early by break."
     return Places(found["word"], bound, advice, changes=(instead(evidence, finding, line, made),), line=line)
+
+
+def many(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """A loop, else the conditions of a function, from the first one on."""
+    if (found := loop(evidence, finding, row)).token:
+        return found
+    rows = evidence.own.splitlines()
+    inside = declared.function_of(evidence.own, finding.line or 0)
+    where = [n for n in inside if re.search(r"\bif\s*\(", declared.code(rows[n - 1]))]
+    if len(where) < BRANCHES_MIN:
+        return Places()
+    return Places(
+        "if", (f"{len(where)} conditions follow one another, lines {where[0]} to {where[-1]}",), line=where[0]
+    )
 
 
 def _bounded(found: re.Match[str], name: str) -> str:
@@ -330,3 +346,41 @@ def argument(evidence: Evidence, finding: Finding, row: str) -> Places:
         word[0], (f"{one.name} is a {one.type}, line {one.line}, and its address is due",),
         f"Write &{one.name} for {one.name}.", changes=(instead(evidence, finding, finding.line or 0, new),),
     )  # fmt: skip
+
+
+def syntax(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """A semicolon at a row's end, the brackets of a condition, a brace that is not closed."""
+    whole, line = row_of(evidence, finding.line), finding.line or 0
+    if finding.message.startswith("function definition is not allowed"):
+        return _unclosed(evidence.own, line)
+    if re.match(r"expected ';' (?:after|at end of)", finding.message) and (finding.column or 0) > len(row.rstrip()):
+        new = f"{row.rstrip()};{whole[len(row.rstrip()) :]}"
+        return Places("", (), f"Write {new.strip()}", changes=(instead(evidence, finding, line, new),))
+    condition = re.match(r"(\s*(?:\}\s*)?(?:else )?(?:if|while)) ([^(].*?)\s*:?\s*$", row)
+    if finding.message.startswith("expected '(' after") and condition:
+        new = f"{condition[1]} ({condition[2]})"
+        return Places(
+            "", (), f"A condition stands in brackets: {new.strip()}", changes=(instead(evidence, finding, line, new),)
+        )
+    return Places()
+
+
+def _unclosed(own: str, line: int) -> Places:
+    """The block before `line` that ends, as its indentation tells, without a brace."""
+    rows = [declared.code(row).rstrip() for row in own.splitlines()]
+    for number in range(line - 1, 0, -1):
+        if not rows[number - 1].endswith("{"):
+            continue
+        inside = _indent(rows[number - 1])
+        after = (row for row in rows[number : line - 1] if row and _indent(row) <= inside)
+        if not next(after, "}").lstrip().startswith("}"):
+            return Places("", (f"line {number} opens a block that nothing closes: {rows[number - 1].strip()}",))
+    return Places()
+
+
+def unreturned(evidence: Evidence, finding: Finding) -> Places:
+    """The end of a function that returns nothing on some path."""
+    line = finding.line or 0
+    new = ("    return XDP_PASS;" if "xdp_md" in evidence.own else "    return 0;", row_of(evidence, line))
+    advice = f"Return a number on every path: {new[0].strip()} before this line."
+    return Places("", (), advice, changes=(instead(evidence, finding, line, *new),))

@@ -251,6 +251,8 @@ def _packet(evidence: Evidence, finding: Finding, row: str) -> Places:
 
 
 def _unset(evidence: Evidence, finding: Finding, row: str) -> Places:
+    if row.strip() == "}":
+        return constructs.unreturned(evidence, finding)
     unset = []
     for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", row)):
         found = declared.variable(evidence.own, name, finding.line or 0)
@@ -403,10 +405,11 @@ LOOKS: dict[str, Callable[[Evidence, Finding, str], Places]] = {
     "helper-not-allowed": constructs.helper,
     "gpl-only": constructs.licence,
     "loop": constructs.loop,
-    "too-many-instructions": constructs.loop,
+    "too-many-instructions": constructs.many,
     "bcc-restriction": constructs.outside,
     "unknown-function": constructs.library,
     "return-value": constructs.returned,
+    "syntax": constructs.syntax,
     "map-refused": constructs.sizes,
     "helper-argument": _argument,
     "pointer-leak": _leaked,
