@@ -299,6 +299,10 @@ def sizes(evidence: Evidence, finding: Finding, row: str) -> Places:
     if len(given) > 1 and number is not None and (number == 0 or "RINGBUF" in found["kind"]):
         defined = re.search(rf"^\s*#\s*define\s+{re.escape(last)}\s+(\d+)", evidence.own, re.MULTILINE)
         since = (f"{last} is {defined[1]}, line {_line_of(evidence.own, defined)}",) if defined else ()
+        if defined and number == 0:
+            made = f"#define {last} 1024"
+            changed = instead(evidence, finding, _line_of(evidence.own, defined), made)
+            return Places(last, since, f"A map has one entry or more: {made}", changes=(changed,))
         if "RINGBUF" not in found["kind"] or not number or defined:
             return Places(last, since)
         pages = 1 << (number - 1).bit_length()
