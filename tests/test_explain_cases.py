@@ -1,45 +1,25 @@
 """What is said of logs as people meet them (tests/explain/cases.toml): right, partly, unknown, or wrong as a fact."""
 
 import re
-import tomllib
 from collections import Counter
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
+from scored import CASES, of_case
 
 from harness.explain import near
 from harness.explain.evidence import of_log
 from harness.explain.explanation import explain
 from harness.explain.rules import rules
 
-CASES = tomllib.loads((Path(__file__).parent / "explain" / "cases.toml").read_text())["case"]
-
-
-def several(value):
-    return value if isinstance(value, list) else [value]
-
-
-def score(case):
-    """The score of one case, and what was said."""
-    found = explain(of_log(case["log"].removeprefix("\n")))
-    rule, said = found.rule or found.kind, f"{found.cause} {found.advice}"
-    misses = [word for word in case.get("says", []) if word not in said]
-    slips = [word for word in case.get("never", []) if word in said]
-    if rule in several(case["rule"]) and not slips:
-        return ("partly" if misses else "right"), rule, misses
-    if rule in case.get("partly", []) and not slips:
-        return "partly", rule, misses
-    return ("unknown" if found.kind == "unknown" else "wrong"), rule, slips
-
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["kind"])
 def test_a_case_is_scored_right(case):
-    assert score(case) == ("right", score(case)[1], [])
+    assert of_case(case) == ("right", of_case(case)[1], [])
 
 
 def test_no_cause_is_told_wrongly_as_a_fact():
-    scores = Counter(score(case)[0] for case in CASES)
+    scores = Counter(of_case(case)[0] for case in CASES)
     print(dict(scores))
     assert scores["wrong"] == 0
 

@@ -1,22 +1,20 @@
 """`workbook explain` against what is known: faulty programs, correct ones that look suspicious, logs."""
 
-import tomllib
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import recorded
+import scored
+from scored import CORPUS, EXPECTED, several
 
 from harness.explain.evidence import of_log
 from harness.explain.explanation import explain
 
-CORPUS = Path(__file__).resolve().parent / "explain"
-SOLUTIONS = sorted((CORPUS.parent.parent / "solutions").glob("*/*.bpf.c"))
-EXPECTED = tomllib.loads((CORPUS / "corpus.toml").read_text())
+SOLUTIONS = recorded.files_of("solutions")
 
 
-def several(value):
-    return value if isinstance(value, list) else [value]
+TOKENS_MIN = ORIGINS_MIN = 0.95
+"""Of the recorded programs that have one."""
 
 
 def path_of(entry):
@@ -32,10 +30,6 @@ def from_the_lab(entries):
 def from_evidence(entries):
     """The same from what the lab gathered earlier."""
     return {entry["file"]: recorded.recall(path_of(entry), entry.get("kind", "explain")) for entry in entries}
-
-
-def right_line(entry, answer):
-    return answer.line in several(entry.get("line")) and answer.path.name == entry.get("blame", entry["file"])
 
 
 def wrong(entries, said):
@@ -76,7 +70,7 @@ def examine(entries, ask):
     correct = [entry for entry in entries if entry["rule"] == "ok"]
     said = ask(faulty + correct)
 
-    exact = [entry for entry in faulty if right_line(entry, said[entry["file"]])]
+    exact = [entry for entry in faulty if scored.has_line(entry, said[entry["file"]])]
     missed = wrong(faulty, said)
     alarms = {entry["file"]: said[entry["file"]] for entry in correct if said[entry["file"]].kind != "ok"}
     print(f"recognised {len(faulty) - len(missed)} of {len(faulty)}, exact line {len(exact)} of {len(faulty)}")
@@ -104,6 +98,17 @@ def test_advice_was_tried_in_the_lab_and_helps():
     assert len(helps) >= 0.9 * len(done)
 
 
+def test_the_token_is_underlined_and_the_origin_is_shown():
+    shares = scored.of_programs()
+    for name, share in shares.items():
+        print(f"{name}: {share}", *share.missed)
+    assert {name: share.missed for name, share in shares.items() if name in ("class", "exact line")} == {
+        "class": [], "exact line": [],
+    }  # fmt: skip
+    assert shares["token"].ratio >= TOKENS_MIN
+    assert shares["origin shown"].ratio >= ORIGINS_MIN
+
+
 def test_every_log_is_recognised():
     said = {entry["file"]: explain(of_log(path_of(entry).read_text(), path_of(entry))) for entry in EXPECTED["log"]}
     assert wrong(EXPECTED["log"], said) == {}
@@ -120,4 +125,8 @@ def test_every_line_to_be_blamed_is_in_its_file():
     for entry in EXPECTED["program"]:
         lines = (CORPUS / entry.get("blame", entry["file"])).read_text().splitlines()
         assert (entry["rule"] in ("ok", "nothing-loaded")) == ("line" not in entry)
-        assert all(1 <= line <= len(lines) for line in several(entry.get("line", [])))
+        named = [*several(entry.get("line", [])), *several(entry.get("origin", []))]
+        assert all(1 <= line <= len(lines) for line in named)
+        blamed = [lines[line - 1] for line in several(entry.get("line", []))]
+        tokens = several(entry.get("token", []))
+        assert not tokens or any(token in line for token in tokens for line in blamed)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import recorded
-from test_explain_cases import CASES
+from scored import CASES
 from test_explain_corpus import PROGRAMS, SOLUTIONS, path_of
 from test_silent import SCRIPTS
 

@@ -98,6 +98,12 @@ def test_words_that_name_nothing_mean_no_change():
     assert change.of_words("undeclared", {"name": "count", "near": "."}, OWN, C, 8) is None
 
 
+def test_rows_that_were_tried_keep_their_indentation():
+    made = change.before(OWN, C, 9, "if (!ctx)", "    return 1;", "")
+    one, _ = tried([Explanation("ok")], replace(FOUND, changes=(made,)))
+    assert one.tried.endswith("\n    9 + if (!ctx)\n    10 +     return 1;")
+
+
 def test_advice_that_helps_is_said_to():
     one, ((programs, copies),) = tried([Explanation("ok")])
     assert programs == [Path("/tried/0/count.bpf.c")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness.explain import forms, limits, numbers
+from harness.explain import forms, limits, numbers, results
 from harness.explain.ctext import Sources
 from harness.protocol.facts import Activity, Frame, Gathered, Symbols
 from harness.protocol.shorten import shortened
@@ -48,7 +48,8 @@ COMPLAINT = re.compile(
     r"|(?:^|[\s\[*])(?:fatal |[A-Z]\w*)?(?:[Ee]rror|ERROR|FATAL|[Pp]anic)(?:[:!(\]]|$)|(?:^|\s)(?:ERROR|FATAL|PANIC)\s"
     r"|^Error |\berrors? generated|\b[Ff]ail(?:ed|ure) (?:to|with|at|on|in|because|while)\b"
     r"|\b(?:[Ff]ail(?:ed|ure)|FAILED)(?:$|[:!.])|(?<!-)\b[Cc]an(?:'|no)t \w|\b[Cc]ould ?n[o']t \w|\b[Uu]nable to \w"
-    r"|\b(?:is|are|was|were) not \w+(?:ed|able|found)\b|\bnot found\b|\bundefined (?:symbol|reference)"
+    r"|\b(?:is|are|was|were) not (?!(?:affect|count|display|includ|need|print|requir|trac|us)ed)\w+(?:ed|able|found)\b"
+    r"|\bnot found\b|\bundefined (?:symbol|reference)"
     r"|\bunknown (?:func|insn|opcode|option|symbol|map|attach|program|command)|^Traceback"
     r"|^(?:\w+\.)*\w*(?:Error|Exception)\b|^(?:R\d+ )?invalid |^RTNETLINK answers"
     r"|(?<![/.])\b(?:prohibited|disallowed|restricted|denied)\b(?![/.]\w)"
@@ -127,7 +128,7 @@ class Evidence:
     @property
     def complaints(self) -> list[str]:
         """The lines in which a tool complains, in order."""
-        return [row.strip() for row in self.said.splitlines() if COMPLAINT.search(row) and not HEALTHY.match(row)]
+        return [row.strip() for row in results.others(self.said) if COMPLAINT.search(row) and not HEALTHY.match(row)]
 
 
 def of_log(text: str, file: Path | None = None) -> Evidence:

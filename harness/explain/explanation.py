@@ -12,7 +12,7 @@ from harness.explain.change import Change
 from harness.explain.ctext import Place
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding, bounded, find
-from harness.explain.places import Places
+from harness.explain.pointed import Places
 from harness.explain.registers import TYPES
 from harness.explain.rules import Rule, rules
 
@@ -151,14 +151,19 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     if stack := re.search(r"in function (\w+)", finding.message):
         found["function"] = stack[1]
     more = places.of(rule.id, evidence, finding)
+    if more.line:
+        finding = replace(finding, line=more.line, column=None)
     source = _source(evidence, finding)
+    token = more.token or groups.get("event") or name
     own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
+    if not own and (meant := re.fullmatch(r"; did you mean (.+)\?", found["near"])) and "{near}" in rule.cause:
+        own = f"Write {meant[1]} for {name}." if re.search(rf"\b{re.escape(name)}\b", source) else ""
     advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
-        _mark(source, finding.column, more.token or (name if rule.line else "")),
-        finding.message, whole, _changes(rule, found, evidence, finding, more if own else Places()),
+        _mark(source, finding.column, token, bool(more.token or rule.line or rule.blames)),
+        finding.message, whole, _changes(rule, found, evidence, finding, more if more.advice == own else Places()),
     )  # fmt: skip
 
 
@@ -167,15 +172,24 @@ def _changes(
 ) -> tuple[Change, ...]:
     """The changes that the advice means: those of the places, else what the rule's words mean."""
     text = _text(evidence, finding.path)
+    if "{near}" not in rule.cause:
+        words = words | {"near": ""}
     own = more.changes or (change.of_words(rule.id, words, text, finding.path, finding.line),)
     return tuple(filter(None, own))
 
 
-def _mark(source: str, column: int | None, token: str) -> tuple[int, int]:
-    """Column and width of the token in the line, else of the word where the compiler is."""
-    if token and (found := re.search(rf"(?<!\w){re.escape(token)}(?!\w)", source)):
-        return found.start() + 1, len(token)
+def _mark(source: str, column: int | None, token: str, sure: bool) -> tuple[int, int]:
+    """Column and width of the token in the line, else of the word where the compiler is.
+
+    `sure`: the token was found in this line; else it is only the name that the tool speaks of.
+    """
     word = re.match(r"\w+", source[column - 1 :]) if column else None
+    if token and (sure or column) and not (word and word[0] == token):
+        for before in (r"(?<!struct )(?<![\w.>])", r"(?<!\w)"):  # a variable rather than a field or type of its name
+            if found := re.search(rf"{before}{re.escape(token)}(?!\w)", source):
+                return found.start() + 1, len(token)
+    if column and (owner := re.search(r"\w+$", source[: column - 1])) and re.match(r"->|\.", source[column - 1 :]):
+        return owner.start() + 1, len(owner[0])
     return column or 0, len(word[0]) if word else 1 if column else 0
 
 
@@ -192,7 +206,8 @@ def _named(known: tuple[str, ...], more: Places) -> tuple[str, ...]:
 
 def _filled(text: str, words: dict[str, str]) -> str:
     """`text` with its {words}; other braces are C."""
-    return re.sub(r"\{([a-z_][a-z_0-9]*)\}", lambda found: words.get(found[1], found[0]), text)
+    given = {key: value or ("NAME" if key == "symbol" else "") for key, value in words.items()}
+    return re.sub(r"\{([a-z_][a-z_0-9]*)\}", lambda found: given.get(found[1], found[0]), text)
 
 
 def _blamed(rule: Rule, evidence: Evidence, finding: Finding) -> Finding:

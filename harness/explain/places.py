@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from harness.explain import change, declared, limits
+from harness.explain import change, constructs, declared, limits, scripts
 from harness.explain.change import Change
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
+from harness.explain.pointed import Places, before, instead, row_of
 
 FOLLOWED = r"(?:\*+\s*(?P<star>[A-Za-z_]\w*)|\b(?P<arrow>[A-Za-z_]\w*)\s*->|\b(?P<array>[A-Za-z_]\w*)\s*\[)"
 INDEX = re.compile(r"(?P<array>[A-Za-z_]\w*)\s*\[\s*(?P<index>[^\[\]]*[A-Za-z_][^\[\]]*?)\s*\]")
 READ = re.compile(r"\b(?P<pointer>[A-Za-z_]\w*)\s*->\s*(?P<field>\w+)")
+STAR = re.compile(r"(?:(?<=\breturn\s)|(?<![\w)\]]\s)(?<![\w)\]]))\*\s*(?P<pointer>[A-Za-z_]\w*)(?!\s*(?:\w|->|\[|\())")
+ELEMENT = re.compile(r"\b(?P<pointer>(?:args\s*->\s*)?[A-Za-z_]\w*)\s*\[[^\[\]]+\]")
+COPY = re.compile(r"\b(?:__builtin_)?mem(?:cpy|move)\s*\(([^,;]+),([^,;]+),([^,;]+)\)(?=\s*;)")
 END = re.compile(r"\b(\w+)\s*=\s*\(void \*\)\s*\(\w+\)\s*\w+->data_end\b")
 CONTEXT = re.compile(r"\(\s*struct (?:xdp_md|__sk_buff)\s*\*\s*(\w+)\s*\)")
 FIXED = re.compile(r"invalid (?:indirect access to|write to|read from) stack R\d+ off=-?\d+ size=(\d{1,9})\b")
@@ -31,43 +34,17 @@ ORIGIN = re.compile(
 TOLD = re.compile(r"\bbpf_\w+\s*\(\s*(?P<to>&?[\w.>-]*?\b(?P<array>\w+))\s*,\s*(?P<length>[A-Za-z_]\w*)\s*,")
 
 
-@dataclass(frozen=True)
-class Places:
-    """What is known beside the rule's own words; empty where nothing is."""
-
-    token: str = ""
-    """Underlined in the line of the fault."""
-    since: tuple[str, ...] = ()
-    advice: str = ""
-    register: str = ""
-    """The register that holds the token."""
-    changes: tuple[Change | None, ...] = ()
-    """What `advice` means as lines of the text; of several the first that helps is enough, None stands for none."""
-
-
 def of(rule: str, evidence: Evidence, finding: Finding) -> Places:
     """The places of a fault of class `rule`."""
     if rule == "null-check" and not evidence.own:
         return _of_log(evidence, finding)
+    if finding.path != evidence.path:
+        return scripts.of(rule, evidence, finding)
     rows = evidence.own.splitlines()
     look = LOOKS.get(rule)
-    if look is None or finding.path != evidence.path or not finding.line or finding.line > len(rows):
+    if look is None or not finding.line or finding.line > len(rows):
         return Places()
     return look(evidence, finding, declared.code(rows[finding.line - 1]))
-
-
-def _before(evidence: Evidence, finding: Finding, *statements: str) -> Change | None:
-    if finding.path is None or not finding.line:
-        return None
-    return change.before(evidence.own, finding.path, finding.line, *statements)
-
-
-def _instead(evidence: Evidence, finding: Finding, line: int, *rows: str) -> Change | None:
-    return change.instead(evidence.own, finding.path, line, *rows) if finding.path else None
-
-
-def _row(evidence: Evidence, line: int | None) -> str:
-    return evidence.own.splitlines()[line - 1] if line else ""
 
 
 def _of_log(evidence: Evidence, finding: Finding) -> Places:
@@ -90,6 +67,8 @@ def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
     names = dict.fromkeys(found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, row))
     names |= dict.fromkeys(re.findall(r"[(,]\s*(\w+)\s*(?=[,)])", row))
     known = [one for name in names if (one := declared.origin(evidence.own, name, finding.line or 0))]
+    if len(known) > 1:
+        known = [one for one in known if not _is_checked(evidence.own, one, finding.line or 0)]
     known = known or _of_functions(evidence.own, row, finding.line or 0)
     if len(known) != 1:
         return Places()
@@ -98,8 +77,14 @@ def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
     leave = "return;" if _is_void(evidence.own, finding.line or 0) else _leave(evidence.own)
     advice = f"Before this line: if (!{found.name}) {leave}"
     register = re.match(r"R\d+", finding.message)
-    changed = _before(evidence, finding, f"if (!{found.name}) {leave}") if found.line != finding.line else None
+    changed = before(evidence, finding, f"if (!{found.name}) {leave}") if found.line != finding.line else None
     return Places(found.name, (since,), advice, register[0] if register else "", (changed,))
+
+
+def _is_checked(own: str, one: declared.Origin, line: int) -> bool:
+    """Whether a line between the origin and `line` asks if the pointer is NULL."""
+    between = "\n".join(map(declared.code, own.splitlines()[one.line : line - 1]))
+    return re.search(rf"\bif\s*\([^;\n]*(?:!\s*|[(&|]\s*){re.escape(one.name)}\b(?!\s*->)", between) is not None
 
 
 def _of_functions(own: str, row: str, line: int) -> list[declared.Origin]:
@@ -154,11 +139,11 @@ def _out_of_bounds(evidence: Evidence, finding: Finding, row: str) -> Places:
     masked = f", or {array}[{index} & ({size} - 1)] here" if value and value & (value - 1) == 0 else ""
     advice = f"Right before this line: if ({index} >= {size}) return 0; with {index} unsigned{masked}."
     unsigned = "u64" if _is_wide(evidence.own, index, finding.line or 0) else "u32"
-    changes = [_before(evidence, finding, f"if (({unsigned}){index} >= {size}) {_leave(evidence.own)}")]
+    changes = [before(evidence, finding, f"if (({unsigned}){index} >= {size}) {_leave(evidence.own)}")]
     if masked and finding.line:
         old = re.compile(rf"(\b{re.escape(array)}\s*\[)\s*{re.escape(index)}\s*\]")
-        row = old.sub(rf"\g<1>{index} & ({size} - 1)]", _row(evidence, finding.line))
-        changes.append(_instead(evidence, finding, finding.line, row))
+        row = old.sub(rf"\g<1>{index} & ({size} - 1)]", row_of(evidence, finding.line))
+        changes.append(instead(evidence, finding, finding.line, row))
     return Places(index, since, advice, changes=tuple(changes))
 
 
@@ -169,10 +154,10 @@ def _kept_index(evidence: Evidence, finding: Finding, array: str, index: str, si
     name = next(one for one in ("i", "at", "place", "index_") if not re.search(rf"\b{one}\b", evidence.own))
     keep = f'u64 {name} = {index}; asm volatile("" : "+r"({name})); if ({name} >= {size}) {_leave(evidence.own)}'
     old = re.compile(rf"(\b{re.escape(array)}\s*\[)\s*{re.escape(index)}\s*\]")
-    made = _before(evidence, finding, keep)
+    made = before(evidence, finding, keep)
     if made is None:
         return None
-    row = _row(evidence, finding.line)
+    row = row_of(evidence, finding.line)
     new = old.sub(rf"\g<1>{name}]", row)
     lines = ((line, tuple(one.replace(row, new) for one in rows)) for line, rows in made.lines)
     return Change(made.path, tuple(lines)) if finding.line in dict(made.lines) else None
@@ -195,7 +180,7 @@ def _stated_length(evidence: Evidence, finding: Finding, row: str) -> Places | N
     unsigned = "u64" if _is_wide(evidence.own, name, finding.line or 0) else "u32"
     return Places(
         name, (since,), f"Before this line: if ({name} > sizeof({to})) {name} = sizeof({to}); with {name} unsigned.",
-        changes=(_before(evidence, finding, f"if (({unsigned}){name} > sizeof({to})) {name} = sizeof({to});"),),
+        changes=(before(evidence, finding, f"if (({unsigned}){name} > sizeof({to})) {name} = sizeof({to});"),),
     )  # fmt: skip
 
 
@@ -207,12 +192,12 @@ def _fixed_length(evidence: Evidence, finding: Finding, row: str) -> Places | No
         return None
     since = f"{found['array']} has {entries[0]} elements, line {entries[1]}"
     size = f"sizeof({found['to'].lstrip('&')})"
-    named = re.sub(rf"(,\s*){stated[1]}\b", rf"\g<1>{size}", _row(evidence, finding.line), count=1)
+    named = re.sub(rf"(,\s*){stated[1]}\b", rf"\g<1>{size}", row_of(evidence, finding.line), count=1)
     return Places(
         stated[1],
         (since,),
         f"Write {size} for {stated[1]}.",
-        changes=(_instead(evidence, finding, finding.line or 0, named),),
+        changes=(instead(evidence, finding, finding.line or 0, named),),
     )
 
 
@@ -224,11 +209,11 @@ def _size_of_another(evidence: Evidence, finding: Finding, row: str) -> Places |
         return None
     if not one.type.startswith("struct "):
         return None
-    named = _row(evidence, finding.line).replace(found["size"], f"sizeof({one.name})", 1)
+    named = row_of(evidence, finding.line).replace(found["size"], f"sizeof({one.name})", 1)
     return Places(
         found["size"], (f"{one.name} is a {one.type}, line {one.line}",),
         f"Write sizeof({one.name}) for {found['size']}.",
-        changes=(_instead(evidence, finding, finding.line or 0, named),),
+        changes=(instead(evidence, finding, finding.line or 0, named),),
     )  # fmt: skip
 
 
@@ -262,29 +247,34 @@ def _packet(evidence: Evidence, finding: Finding, row: str) -> Places:
         return Places()
     since = f"{pointer.name} is a {pointer.type} *, line {pointer.line}: nothing compares its end with {end}"
     compare = f"if ((void *)({pointer.name} + 1) > {end}) {_leave(evidence.own)}"
-    return Places(
-        pointer.name, (since,), f"Before this line: {compare}", changes=(_before(evidence, finding, compare),)
-    )
+    return Places(pointer.name, (since,), f"Before this line: {compare}", changes=(before(evidence, finding, compare),))
 
 
 def _unset(evidence: Evidence, finding: Finding, row: str) -> Places:
+    if row.strip() == "}":
+        return constructs.unreturned(evidence, finding)
     unset = []
     for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", row)):
         found = declared.variable(evidence.own, name, finding.line or 0)
-        if found and not found.value and not found.pointer and found.line < (finding.line or 0):
+        if not found or found.value or found.line >= (finding.line or 0):
+            continue
+        if row_of(evidence, found.line)[:1].isspace():  # else it is a parameter
             unset.append(found)
     if len(unset) != 1:
         return Places()
     (found,) = unset
+    if found.pointer:
+        since = f"{found.name} is declared in line {found.line}, and points nowhere yet"
+        return Places(found.name, (since,), f"Give {found.name} an address before this line.")
     array = f"[{found.length}]" if found.length else ""
     begin = "{}" if array or found.type.startswith("struct ") else "0"
     since = f"{found.name} is declared in line {found.line}, with no value"
     gaps = "; then its fields, not = {.a = 1}, which leaves the gaps" if found.type.startswith("struct ") else ""
     bare = re.compile(rf"\b{re.escape(found.name)}\b(?:\s*\[[^\]]*\])?(?=\s*[,;])")
-    row = bare.sub(rf"\g<0> = {begin}", _row(evidence, found.line), count=1)
+    row = bare.sub(rf"\g<0> = {begin}", row_of(evidence, found.line), count=1)
     return Places(
         found.name, (since,), f"Line {found.line}: {found.type} {found.name}{array} = {begin};{gaps}",
-        changes=(_instead(evidence, finding, found.line, row),),
+        changes=(instead(evidence, finding, found.line, row),),
     )  # fmt: skip
 
 
@@ -294,44 +284,86 @@ def _reserved(evidence: Evidence, finding: Finding, row: str) -> Places:
         return Places()
     name, ring = found[1], found[2]
     advice = f"On each path after this line that leaves without ringbuf_submit: {ring}.ringbuf_discard({name}, 0);"
-    path, line = finding.path, finding.line
-    return Places(
-        name, (), advice, changes=(change.discarded(evidence.own, path, line, name, ring),) if path and line else ()
-    )
+    made = change.discarded(evidence.own, finding.path, finding.line or 0, name, ring) if finding.path else None
+    leaves = [f"line {number} leaves without: {_code(evidence, number)}" for number, _ in made.lines] if made else []
+    return Places(name, tuple(leaves), advice, changes=(made,))
+
+
+def _code(evidence: Evidence, line: int) -> str:
+    return limits.line(row_of(evidence, line).strip())
 
 
 def _read(evidence: Evidence, finding: Finding, row: str) -> Places:
     if "bpf_probe_read" in row or "_CORE_READ" in row:  # the line does already what would be advised
         return Places()
-    reads = [*dict.fromkeys((found["pointer"], found["field"]) for found in READ.finditer(row))]
+    helper = "bpf_probe_read_" + ("user" if re.search(r"\b__user\b|\bsys_enter", evidence.own) else "kernel")
+    if whole := COPY.search(row):
+        to, value, size = (part.strip() for part in whole.groups())
+        made = f"{helper}({to}, {size}, {value})"
+        new = row_of(evidence, finding.line).replace(whole[0], made)
+        return Places(
+            value, (), f"Copy it with a helper: {made};", changes=(instead(evidence, finding, finding.line or 0, new),)
+        )
+    fields = {(one["pointer"], one[0], f"&{one[0]}") for one in READ.finditer(row) if one["pointer"] != "args"}
+    behind = {(one["pointer"], one[0], one["pointer"]) for one in STAR.finditer(row)}
+    elements = {(one["pointer"], one[0], f"&{one[0]}") for one in ELEMENT.finditer(row)}
+    reads = fields or behind or elements
     if len(reads) != 1:
         return Places()
-    ((pointer, field),) = reads
+    ((pointer, value, address),) = reads
     found = declared.variable(evidence.own, pointer, finding.line or 0)
     since = (f"{pointer} is set in line {found.line}, to {found.value}",) if found and found.value else ()
-    copied = f"bpf_probe_read_kernel(&copy, sizeof(copy), &{pointer}->{field});"
-    advice = f"Copy it first: {copied} bpf_probe_read_user for a process's memory."
-    return Places(pointer, since, advice, changes=(_copied(evidence, finding, pointer, field),))
+    other = (
+        "bpf_probe_read_kernel for the kernel's" if helper.endswith("user") else "bpf_probe_read_user for a process's"
+    )
+    advice = f"Copy it first: {helper}(&copy, sizeof(copy), {address}); {other} memory."
+    kind = _unqualified(found, pointer, value)
+    return Places(
+        pointer, since, advice, changes=(_copied(evidence, finding, kind, value, f"{helper}({{}}, {address});"),)
+    )
 
 
-def _copied(evidence: Evidence, finding: Finding, pointer: str, field: str) -> Change | None:
-    """The field copied into a variable, which stands in its place in the line."""
-    made = _before(
-        evidence, finding, f"typeof({pointer}->{field}) copy = {{}};",
-        f"bpf_probe_read_kernel(&copy, sizeof(copy), &{pointer}->{field});",
-    )  # fmt: skip
+def _unqualified(found: declared.Variable | None, pointer: str, value: str) -> str:
+    """The type of what is read through a pointer, without const: a constant's copy keeps what it began with."""
+    plain = re.sub(r"\b(?:const|volatile)\s+", "", found.type) if found else ""
+    if "->" in value and "[" not in value:
+        return f"typeof((({plain} *)0)->{value.partition('->')[2].strip()})" if plain else f"typeof({value})"
+    return plain or ("char" if pointer.startswith("args") else f"typeof({value})")
+
+
+def _copied(evidence: Evidence, finding: Finding, kind: str, value: str, call: str) -> Change | None:
+    """What is read copied into a variable, which stands in its place in the line."""
+    made = before(evidence, finding, f"{kind} copy = {{}};", call.format("&copy, sizeof(copy)"))
     if made is None or re.search(r"\bcopy\b", evidence.own):
         return None
-    row = _row(evidence, finding.line)
-    new = re.sub(rf"\b{re.escape(pointer)}\s*->\s*{re.escape(field)}\b", "copy", row)
+    row = row_of(evidence, finding.line)
+    new = row.replace(value, "copy")
     return Change(
         made.path, tuple((line, tuple(new if one == row else one for one in rows)) for line, rows in made.lines)
     )
 
 
-def _largest(evidence: Evidence, finding: Finding, row: str) -> Places:
-    found = re.search(r"\b(\w+)\s*\[\s*(\w+)\s*\]", row)
-    return Places(found[1], (f"{found[1]} alone has {found[2]} elements",)) if found else Places()
+def _arithmetic(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """The one pointer of a line, beside those that an index is read through."""
+    names = dict.fromkeys(re.findall(r"(?<![\w.>])[A-Za-z_]\w*", re.sub(r"\[[^\[\]]*\]", "", row)))
+    known = [declared.variable(evidence.own, name, finding.line or 0) for name in names]
+    pointers = [one for one in known if one and one.pointer and (one.line != finding.line or "=" not in row)]
+    if len(pointers) != 1:
+        return Places()
+    (one,) = pointers
+    to = f", set to {one.value}" if one.value else ""
+    return Places(one.name, (f"{one.name} is a {one.type} *, line {one.line}{to}",))
+
+
+def _leaked(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """The pointer that is stored."""
+    _, equals, stored = row.partition("=")
+    return _arithmetic(evidence, finding, stored) if equals else Places()
+
+
+def _argument(evidence: Evidence, finding: Finding, row: str) -> Places:
+    found = constructs.argument(evidence, finding, row)
+    return found if found.token or finding.column else _out_of_bounds(evidence, finding, row)
 
 
 def narrow(own: str, line: int | None) -> dict[str, str] | None:
@@ -368,5 +400,18 @@ LOOKS: dict[str, Callable[[Evidence, Finding, str], Places]] = {
     "uninitialised": _unset,
     "reference-leak": _reserved,
     "pointer-read": _read,
-    "stack-size": _largest,
+    "pointer-arithmetic": _arithmetic,
+    "stack-size": constructs.large,
+    "helper-not-allowed": constructs.helper,
+    "gpl-only": constructs.licence,
+    "loop": constructs.loop,
+    "too-many-instructions": constructs.many,
+    "bcc-restriction": constructs.outside,
+    "unknown-function": constructs.library,
+    "return-value": constructs.returned,
+    "syntax": constructs.syntax,
+    "map-refused": constructs.sizes,
+    "helper-argument": _argument,
+    "pointer-leak": _leaked,
+    "unknown-field": constructs.field,
 }

@@ -28,6 +28,14 @@ def largest(own: str, first: int) -> int:
     return where
 
 
+def largest_field(own: str, structure: str) -> str:
+    """The longest array of a structure, by name; empty where it has none."""
+    defined = {name: value for name, text in DEFINED.findall(own) if (value := _number(text)) is not None}
+    body = next((body for name, body in lines.structures(own) if name == structure), "")
+    arrays = re.findall(r"\b(\w+)\s*\[\s*(\w+)\s*\]", body)
+    return max(arrays, key=lambda one: _length(one[1], defined), default=("", ""))[0]
+
+
 def _size(body: str, defined: Mapping[str, int]) -> int:
     """The length of the arrays in a structure, roughly its size."""
     return 1 + sum(_length(one, defined) for one in re.findall(r"\[\s*(\w+)\s*\]", body))

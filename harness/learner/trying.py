@@ -114,12 +114,18 @@ def _told(
     `earlier`: what was said of a change of the same advice that did not help.
     """
     rows = trial.change.rows(texts[trial.change.path])
-    shown = "\n".join(f"    {number} + {row.strip()}" for number, row in rows)
+    shown = _shown(rows)
     if after is not None and _is_further(before, after, rows):
         return replace(before, tried=f"{_outcome(before, after, trial)}\n{shown}", helped=True)
     again = "the lab was lost with it" if after is None else _what(after, trial)
     words = f"this change does not help: {again}\n{shown}"
     return replace(before, tried="\n".join(filter(None, [earlier, words])), helped=False, advice="")
+
+
+def _shown(rows: Sequence[tuple[int, str]]) -> str:
+    """The new rows with their lines, indented against each other alone."""
+    indents = [len(row) - len(row.lstrip()) for _, row in rows if row.strip()]
+    return "\n".join(f"    {number} + {row[min(indents, default=0) :].rstrip()}" for number, row in rows if row.strip())
 
 
 def _outcome(before: Explanation, after: Explanation, trial: Trial) -> str:
