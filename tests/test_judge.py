@@ -81,13 +81,16 @@ def test_a_good_test_catches_its_mutant_and_lists_the_missed(judge):
     assert "catches the wrong answer of its step (off-by-one)" in seen.stdout
     assert "score 1/2 wrong answers caught; one test need not catch them all" in seen.stdout
     assert "missed: takes a name's letters for equal" in seen.stdout
-    parts = [line.removeprefix("judging 90-small: your test on ") for line in seen.stderr.splitlines()]
-    assert [part.split(",")[0] for part in parts[-4:]] == [
+    begin = "judging 90-small: your test on "
+    parts = [line.removeprefix(begin) for line in seen.stderr.splitlines() if line.startswith(begin)]
+    assert [part.split(",")[0].split(";")[0] for part in parts] == [
         "the reference solution (run 1 of 2)",
         "the reference solution (run 2 of 2)",
         "wrong answer 1 of 2",
         "wrong answer 2 of 2",
     ]
+    decided = seen.stderr.index("your test: it catches the wrong answer of its step")
+    assert decided < seen.stderr.index("wrong answer 2 of 2")
 
 
 @pytest.mark.guest
@@ -267,7 +270,7 @@ def test_a_failure_on_the_reference_says_on_which_program_it_ran(course):
     assert found.why_not == "on the reference solution, your test fails: assert 22 == 23"
 
 
-def test_a_test_that_breaks_on_a_wrong_answer_is_shown_where_and_why(course):
+def test_a_break_on_a_wrong_answer_is_shown_where_and_why(course):
     at = (Frame(path=str(course.root / "lessons/90-small/test_mine.py"), line=2),)
     broken = says(Facts(exception="KeyError", message="5", frames=at), outcome="failed")
     found = found_of(course, FakeLab(*says(Facts(asserted=(2,))), later=broken), runs=1)
