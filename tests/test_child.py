@@ -4,13 +4,14 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
 import pytest
 from labs import AgentLab
 
-from harness.guest.agent.child import READ_SIZE, Child, Output, spawn
+from harness.guest.agent.child import READ_SIZE, Child, Output, end_group, spawn
 from harness.guest.testing.reporting import Reporter
 from harness.lab.channel import Deadline
 from harness.protocol import codec
@@ -129,3 +130,28 @@ def test_input_that_waits_holds_no_output_up():
                 break
             out += message.data
     assert out.lstrip(b"y") == b"307200\n"
+
+
+@pytest.fixture
+def group(tmp_path):
+    """A control group's files, and a process in it."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        (tmp_path / "cgroup.procs").write_text(f"{process.pid}\n{2**22}\n")
+        yield tmp_path, process
+        process.kill()
+
+
+def test_a_group_ends_where_the_kernel_does_not_end_it_at_once(group):
+    """Linux before 5.14: first no process can fork, then each is killed once; one is gone already."""
+    folder, process = group
+    end_group(folder)
+    assert process.wait(10) == -signal.SIGKILL
+    assert (folder / "pids.max").read_text() == "0"
+
+
+def test_the_kernel_ends_a_group_where_it_can(group):
+    folder, process = group
+    (folder / "cgroup.kill").write_text("")
+    end_group(folder)
+    assert (folder / "cgroup.kill").read_text() == "1"
+    assert process.poll() is None

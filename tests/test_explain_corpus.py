@@ -9,6 +9,7 @@ from scored import CORPUS, EXPECTED, several
 
 from harness.explain.evidence import of_log
 from harness.explain.explanation import explain
+from harness.lab.image import target
 
 SOLUTIONS = recorded.files_of("solutions")
 
@@ -32,6 +33,12 @@ def from_evidence(entries):
     return {entry["file"]: recorded.recall(path_of(entry), entry.get("kind", "explain")) for entry in entries}
 
 
+def here(entries):
+    """The entries as they are due on the kernel that is asked: a helper can be allowed on a newer one."""
+    kernel = target.chosen().kernel.name
+    return [entry | {"rule": entry.get("on", {}).get(kernel, entry["rule"])} for entry in entries]
+
+
 def wrong(entries, said):
     """The files whose rule is none of those expected, with the rule that was said."""
     rules = {entry["file"]: said[entry["file"]].rule or said[entry["file"]].kind for entry in entries}
@@ -47,14 +54,14 @@ REFERENCES = [{"file": str(path), "rule": "ok", "kind": "solutions"} for path in
 def test_a_few_programs_are_explained_in_the_lab():
     """What the lab gathers changes with the lab; `make soak` asks it about every program."""
     paths = recorded.drawn([path_of(entry) for entry in PROGRAMS if entry["file"].endswith(".c")], "explain", 4)
-    examine([entry for entry in PROGRAMS if path_of(entry) in paths], from_the_lab)
+    examine(here(entry for entry in PROGRAMS if path_of(entry) in paths), from_the_lab)
 
 
 @pytest.mark.guest
 @pytest.mark.long
 @pytest.mark.timeout(2400)
 def test_every_program_is_explained_in_the_lab():
-    examine([*PROGRAMS, *REFERENCES], from_the_lab)
+    examine(here([*PROGRAMS, *REFERENCES]), from_the_lab)
 
 
 def test_every_recorded_fault_is_named_and_no_right_program():

@@ -43,6 +43,7 @@ def labs(monkeypatch, tmp_path):
         return repeat.Run(lesson.name, 2.0, told.failures.pop(0) if told.failures else "")
 
     monkeypatch.setattr(matrix.saved, "ensure", ensure)
+    monkeypatch.setattr(matrix, "_restore_s", lambda guest: 0.5)
     monkeypatch.setattr(matrix.repeat, "once", once)
     return told
 
@@ -115,8 +116,25 @@ def test_runs_on_another_release_do_not_count(lesson, labs):
 
 def test_notes_of_another_version_are_measured_again(lesson, labs):
     (lesson.root / ".workbook").mkdir()
-    (lesson.root / ".workbook" / matrix.NOTES).write_text('[{"lesson": 1}]')
+    (lesson.root / ".workbook" / matrix.NOTES).write_text('{"lesson": 1}\n[{"les\n')
     assert cells(measure(lesson))["Linux 6.12, x86_64"] == ("0/2", [])
+
+
+def test_two_measurements_keep_each_others_runs(lesson, labs, monkeypatch):
+    other = []
+
+    def once(lab, lesson):
+        if not other:
+            other.append(True)
+            measure(lesson, targets=TARGETS[1:])
+        labs.ran.append(lesson.name)
+        return repeat.Run(lesson.name, 2.0, "")
+
+    monkeypatch.setattr(matrix.repeat, "once", once)
+    measure(lesson, targets=TARGETS[:1])
+    assert len(labs.ran) == 4
+    measure(lesson)
+    assert len(labs.ran) == 4
 
 
 def test_the_table_has_labs_reasons_and_figures(lesson, labs):
@@ -129,5 +147,6 @@ def test_the_table_has_labs_reasons_and_figures(lesson, labs):
     rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
     assert rows["90-small"][:2] in (["1/2", "0/2"], ["on", "Linux"])
     assert rows["compile_s"] == ["3.5", "3.5"]
+    assert rows["restore_s"] == ["0.5", "0.5"]
     json.dumps(found.data())
     assert [cell["failures"] for cell in found.data()["cells"]] == [1, 0]

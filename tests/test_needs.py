@@ -1,8 +1,12 @@
 """A lesson that cannot run in a lab is skipped with its reason, in each view, and is never green."""
 
+import itertools
+import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from labs import FakeLab, small, whole
@@ -145,7 +149,7 @@ class Booted:
     def __init__(self, ready, warmed):
         self._answers = {Ready: ready, Warmed: warmed}
         self.channel = self
-        self.monitor = None
+        self.monitor, self.pid = object(), os.getpid()
 
     def __enter__(self):
         return self
@@ -182,6 +186,23 @@ def test_a_guest_that_is_no_lab_is_refused_in_a_sentence(tmp_path, monkeypatch, 
     choice = saved.Choice("tcg", "", "")
     with pytest.raises(LabError, match=re.escape(why)):
         saved._build(target, saved.disk.of(target), choice, tmp_path, print)
+
+
+def test_a_guest_saved_on_a_busy_machine_keeps_no_long_deadlines(tmp_path, monkeypatch):
+    """It had no CPU for three of four seconds of the warm-up."""
+    monkeypatch.setattr(saved.initramfs, "files", lambda image: {})
+    monkeypatch.setattr(saved, "Machine", lambda *_, **__: Booted(GOOD, Warmed(import_s=1, compile_s=24, lacking={})))
+
+    async def save(*_):
+        pass
+
+    clock = itertools.count(step=4)
+    monkeypatch.setattr(saved, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(saved, "Watch", lambda pid: lambda: 3)
+    monkeypatch.setattr(saved, "_save", save)
+    target = Target(kernels.DEFAULT, X86_64)
+    saved._build(target, saved.disk.of(target), saved.Choice("tcg", "", ""), tmp_path, print)
+    assert json.loads((tmp_path / "facts.json").read_text())["compile_s"] == 6
 
 
 @pytest.mark.guest

@@ -11,6 +11,7 @@ import tomllib
 import typing
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,9 +20,9 @@ from test_commands import ROOT, workbook
 
 from harness.explain import causes
 from harness.explain.ctext import Sources
-from harness.explain.evidence import Evidence
-from harness.explain.explanation import explain
-from harness.guest.observing import gather
+from harness.explain.evidence import Evidence, of_gathered
+from harness.explain.explanation import UNSEEN, explain
+from harness.guest.observing import activity, gather
 from harness.guest.testing import no_events
 from harness.protocol.facts import (
     Activity,
@@ -31,6 +32,7 @@ from harness.protocol.facts import (
     Buffers,
     Called,
     Facts,
+    Gathered,
     Layout,
     Map,
     Part,
@@ -464,3 +466,20 @@ def test_advice_about_a_silent_script_is_a_changed_line(name, row):
     path = SILENT / f"{name}.py"
     (change,) = recorded.recall(path, "silent").changes
     assert row in change.rows(path.read_text())[0][1]
+
+
+@pytest.mark.parametrize(("name", "cause"), [("tool.py", UNSEEN), ("tool.bpf.c", "")])
+def test_a_script_that_could_not_be_watched_is_not_called_silent(name, cause):
+    path = Path("/t") / name
+    found = explain(of_gathered(Gathered(file=str(path), status=0, stage="run", modules=1), {path: ""}))
+    assert (found.kind, found.cause) == ("ok", cause)
+
+
+def test_a_kernel_without_hist_triggers_is_not_observed(tmp_path, monkeypatch):
+    """Debian's 5.10 has none: scripts are explained there, without what they saw."""
+    monkeypatch.setattr(activity, "TRACING", tmp_path)
+    monkeypatch.setattr(gather, "_detach_xdp", lambda: None)
+    seen = []
+    monkeypatch.setattr(gather, "_observe", lambda *_, observer: seen.append(observer))
+    gather.of_script(tmp_path / "tool.py", 1)
+    assert seen == [None]

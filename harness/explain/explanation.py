@@ -22,6 +22,7 @@ READABLE = "the address of something that the program may read: a variable of it
 EMPTY = "The log is empty: there is nothing in it to explain."
 EMPTY_ADVICE = "Errors go to standard error: COMMAND 2>&1 | workbook explain -"
 TROUBLE = "docs/troubleshooting.md"
+UNSEEN = "It loads and attaches. Whether it sees events was not looked at: the kernel in this lab cannot count that."
 LOOK = "Search the web for that line; the whole log says where it comes from."
 
 
@@ -118,7 +119,9 @@ def _of_silence(evidence: Evidence) -> Explanation:
     sources = evidence.sources
     found = causes.cause(seen, sources) if seen else causes.pointer_for_key(sources)
     if found is None:
-        return Explanation("ok", path=evidence.file, cause=causes.what_came(seen) if seen else "")
+        is_script = evidence.file is not None and evidence.file.suffix == ".py"
+        came = causes.what_came(seen) if seen else UNSEEN if is_script else ""
+        return Explanation("ok", path=evidence.file, cause=came)
     place = found.place or Place(evidence.file or Path(), 0)
     rows = evidence.files.get(place.path, sources.own).splitlines()
     return Explanation(

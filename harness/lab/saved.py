@@ -23,6 +23,7 @@ from harness.lab.image.architecture import own
 from harness.lab.image.disk import Disk
 from harness.lab.image.target import Target
 from harness.lab.machine import Machine
+from harness.lab.starved import Watch
 from harness.protocol.messages import Ready, Warm, Warmed
 from harness.protocol.names import ALWAYS_NEEDED
 
@@ -56,7 +57,11 @@ class Facts:
     boot_s: float
     import_s: float
     compile_s: float
-    """Seconds of one bare BCC compile in the guest; deadlines are multiples of it."""
+    """Seconds of one bare BCC compile in the guest; deadlines are multiples of it.
+
+    As the guest's clock has it, less the share of the warm-up for which the guest had no CPU: else a guest that was
+    saved on a busy machine keeps long deadlines for ever.
+    """
     lacking: Mapping[str, str] = field(default_factory=dict)
     """What this guest cannot do for a lesson, and why: each was tried in it."""
 
@@ -190,8 +195,10 @@ def _build(
         if ready.machine != target.arch.name or not ready.kernel.startswith(target.kernel.release):
             raise LabError(f"the guest runs Linux {ready.kernel} on {ready.machine}, expected {target}")
         say("warming up (Python, BCC, pytest)")
+        starved, warming = Watch(machine.pid), time.monotonic()
         machine.channel.request(Warm())
         warm = machine.channel.expect(Warmed, limits.warm_s)
+        had_cpu = 1 - starved() / (time.monotonic() - warming)
         note("warm up", time.monotonic() - begin - boot_s)
         if why := "; ".join(dict.fromkeys(filter(None, map(warm.lacking.get, ALWAYS_NEEDED)))):
             raise LabError(f"Linux {ready.kernel} does not serve as a lab: {why}", remedy="make doctor")
@@ -211,7 +218,7 @@ def _build(
         qemu=qemu.find(image.arch).version,
         boot_s=round(boot_s, 2),
         import_s=round(warm.import_s, 2),
-        compile_s=round(warm.compile_s, 2),
+        compile_s=round(warm.compile_s * had_cpu, 2),
         lacking={name: why for name, why in warm.lacking.items() if why},
     )
     (work / "facts.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")

@@ -1,13 +1,14 @@
 """Lessons by labs: each reference on each kernel and architecture, as failures / runs, with the reasons.
 
-A run counts as long as the lesson, the harness and the guest's kernel are the same bytes; it is noted as it ends, so
-that a measurement that was killed goes on.
+A run counts as long as the lesson, the harness and the guest's kernel are the same bytes. It is noted as it ends, so a
+measurement that was killed goes on, and several can work on different labs at the same time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -34,7 +35,7 @@ from harness.protocol import codec
 from harness.protocol.frames import WireError
 from harness.run import needs
 
-NOTES = "matrix.json"
+NOTES = "matrix.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +132,19 @@ def measure(
 
 
 def _facts(guest: SavedGuest) -> dict[str, Any]:
-    sizes = {
+    measured = {
+        "restore_s": _restore_s(guest),
         "disk_mib": cache.size_bytes(guest.disk.directory) >> 20,
         "state_mib": cache.size_bytes(guest.directory) >> 20,
     }
-    return asdict(guest.facts) | sizes
+    return asdict(guest.facts) | measured
+
+
+def _restore_s(guest: SavedGuest) -> float:
+    """Seconds until a restored guest answers, once."""
+    begin = time.monotonic()
+    with VirtualLab(guest).open():
+        return round(time.monotonic() - begin, 2)
 
 
 def _column(
@@ -163,13 +172,11 @@ def _once(guest: SavedGuest, lesson: Lesson) -> repeat.Run:
 
 
 class _Notes:
-    """The runs so far, in a file of the checkout that git ignores."""
+    """The runs so far, one a line in a file of the checkout that git ignores."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._notes: list[Note] = []
-        with contextlib.suppress(ValueError, TypeError, WireError):  # of another version: measured again
-            self._notes = [codec.build(Note, one) for one in json.loads(files.read(path))] if path.exists() else []
+        self._notes = [note for row in files.read(path).splitlines() if (note := _note(row))] if path.exists() else []
 
     def of(self, lesson: Lesson, guest: SavedGuest) -> list[Note]:
         """The runs of that lesson in that guest, on these bytes."""
@@ -177,22 +184,28 @@ class _Notes:
         return [one for one in self._notes if (one.lesson, one.target, one.kernel, one.digest) == key]
 
     def add(self, lesson: Lesson, guest: SavedGuest, run: repeat.Run) -> None:
-        """Note a run, at once."""
-        self._notes.append(
-            Note(
-                lesson=lesson.name,
-                target=str(guest.target),
-                kernel=guest.facts.kernel,
-                digest=depends.of_lesson(lesson),
-                seconds=round(run.seconds, 1),
-                failure=run.failure,
-            )
+        """Note a run at once. A row is appended, so that another measurement's are kept."""
+        note = Note(
+            lesson=lesson.name,
+            target=str(guest.target),
+            kernel=guest.facts.kernel,
+            digest=depends.of_lesson(lesson),
+            seconds=round(run.seconds, 1),
+            failure=run.failure,
         )
-        rows = [json.dumps(codec.plain(one)) for one in self._notes]
-        files.write(self._path, ("[\n" + ",\n".join(rows) + "\n]\n").encode())
+        self._notes.append(note)
+        with self._path.open("a") as rows:
+            rows.write(json.dumps(codec.plain(note)) + "\n")
 
 
-FACTS = ("kernel", "boot_s", "import_s", "compile_s", "disk_mib", "state_mib")
+def _note(row: bytes) -> Note | None:
+    """None for half a row, or one of another version: that run is measured again."""
+    with contextlib.suppress(ValueError, TypeError, WireError):
+        return codec.build(Note, json.loads(row))
+    return None
+
+
+FACTS = ("kernel", "boot_s", "import_s", "compile_s", "restore_s", "disk_mib", "state_mib")
 
 
 def show(found: Matrix, console: Console) -> None:

@@ -173,11 +173,29 @@ class Child:
             output.drain()
             output.restart_cap()
         if os.getpid() == 1:  # elsewhere the group, if there is one, is somebody else's
-            (GROUP / "cgroup.kill").write_text("1")
+            end_group(GROUP)
         fds = {output.fd for output in self._outputs} | {self._stdin, self._reports}
         for fd in fds - {-1, None}:
             assert fd is not None
             os.close(fd)
+
+
+def end_group(group: Path) -> None:
+    """Kill all processes in a control group.
+
+    Where the kernel does not do it at once (cgroup.kill, Linux 5.14): no more can be forked, and each is killed until
+    there is none that was not.
+    """
+    if (group / "cgroup.kill").exists():
+        (group / "cgroup.kill").write_text("1")
+        return
+    (group / "pids.max").write_text("0")
+    killed: set[str] = set()
+    while left := {*(group / "cgroup.procs").read_text().split()} - killed:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        killed |= left
 
 
 def out_of_memory() -> bool:

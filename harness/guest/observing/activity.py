@@ -24,6 +24,8 @@ INSTANCE = TRACING / "instances/workbook"
 """A trace of our own: what is written here, nobody else reads."""
 EVENTS = TRACING / "dynamic_events"
 LOOKUP = "workbook/lookup"
+BPF_CALL = {"x86_64": ("__x64_sys_bpf", 112, 104), "aarch64": ("__arm64_sys_bpf", 0, 8)}
+"""What enters bpf(2), and where the caller's registers (struct pt_regs) have its first and second argument."""
 KEYED = (1, 5, 9, 10, 11)
 """Map types with keys of the program's choice: hashes, per-CPU and LRU too, tries (include/uapi/linux/bpf.h)."""
 ARRAYS = (2, 6)
@@ -80,6 +82,11 @@ def of_process(
     )
 
 
+def observable() -> bool:
+    """Whether an Observer can count system calls: by hist triggers (CONFIG_HIST_TRIGGERS; Debian's 5.10 lacks it)."""
+    return (TRACING / "events/raw_syscalls/sys_enter/hist").exists()
+
+
 class Observer:
     """Watches what a process asks of maps and what the machine calls, from here on; one at a time."""
 
@@ -87,7 +94,7 @@ class Observer:
         self._stats_before = STATS.read_text()
         STATS.write_text("1")
         INSTANCE.mkdir(exist_ok=True)
-        _write(EVENTS, f"e:{LOOKUP} syscalls.sys_enter_bpf cmd=$cmd:u32 fd=+u0($uattr):u32 key=+u0(+u8($uattr)):x64")
+        _write(EVENTS, lookup_event(os.uname().machine))
         self._set(f"events/{LOOKUP}/enable", "1")
         self._set("events/raw_syscalls/sys_enter/trigger", HIST)
         self._lines = lines_written()
@@ -160,6 +167,16 @@ class Observer:
 
     def _get(self, name: str) -> str:
         return (INSTANCE / name).read_text(errors="replace")
+
+
+def lookup_event(machine: str) -> str:
+    """An event for each bpf(2): the command, the map, the key's first bytes (Documentation/trace/kprobetrace.rst).
+
+    A kprobe: an event on the call's tracepoint needs Linux 5.15.
+    """
+    function, command, attr = BPF_CALL[machine]
+    attr_at = f"+{attr}($arg1)"
+    return f"p:{LOOKUP} {function} cmd=+{command}($arg1):u32 fd=+u0({attr_at}):u32 key=+u0(+u8({attr_at})):x64"
 
 
 def _calls(hist: str) -> Counter[tuple[str, str]]:

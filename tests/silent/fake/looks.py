@@ -27,7 +27,7 @@ class Observer:
 
 
 def main():
-    gather.activity.Observer = Observer
+    gather.activity.Observer, gather.activity.observable = Observer, lambda: True
     gather._stir = lambda: None
     found = gather.of_script(Path(sys.argv[1]), float(sys.argv[2]))
     script = found.activity and found.activity.script
