@@ -20,6 +20,20 @@ NOT_HERE = tomllib.loads((recorded.EVIDENCE / "tools.toml").read_text())["not_he
 """Tools of Debian's that do not come to run in the lab, and why."""
 
 
+FIXED = [
+    path
+    for path in sorted((recorded.EVIDENCE / "tried").glob("*.bpf.c.*.json"))
+    if recorded.read(path, "tried", "/tried/0").status == 0
+]
+"""Programs of the corpus with their fault fixed, that the kernel took."""
+
+
+@pytest.mark.parametrize("path", FIXED, ids=lambda path: path.name)
+def test_a_fixed_program_is_not_accused(path):
+    said = explain(of_gathered(recorded.read(path, "tried", "/tried/0"), {}))
+    assert (said.kind, said.rule) == ("ok", "")
+
+
 @pytest.mark.parametrize("tool", KEPT)
 def test_no_tool_that_starts_is_accused(tool):
     found = recorded.read(KEPT[tool], "tools", "/tools")
@@ -40,7 +54,7 @@ def test_many_right_inputs_are_examined():
     references = [path for path in SOLUTIONS if recorded.kept(path, "solutions").exists()]
     right = {
         "tools": len(KEPT) - len(NOT_HERE), "programs": len(programs), "references": len(references),
-        "scripts": len(scripts), "logs": len(logs),
+        "scripts": len(scripts), "logs": len(logs), "fixed programs": len(FIXED),
     }  # fmt: skip
     print(right)
     assert sum(right.values()) >= RIGHT_MIN

@@ -157,14 +157,19 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     token = more.token or groups.get("event") or name
     own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
     if not own and (meant := re.fullmatch(r"; did you mean (.+)\?", found["near"])) and "{near}" in rule.cause:
-        own = f"Write {meant[1]} for {name}." if re.search(rf"\b{re.escape(name)}\b", source) else ""
+        own = f"Write {meant[1]} for {name}." if re.search(rf"\b{re.escape(name)}\b|_PROBE\(", source) else ""
     advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
-        _mark(source, finding.column, token, bool(more.token or rule.line or rule.blames)),
+        _mark(source, finding.column, token, _is_sure(rule, groups, more)),
         finding.message, whole, _changes(rule, found, evidence, finding, more if more.advice == own else Places()),
     )  # fmt: skip
+
+
+def _is_sure(rule: Rule, groups: dict[str, str], more: Places) -> bool:
+    """Whether the token was looked for in the line, and is not only the name that a tool speaks of."""
+    return bool(more.token or rule.line or rule.blames or groups.get("event"))
 
 
 def _changes(
