@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from harness.explain import change, declared, lines, stack
+from harness.explain import change, declared, limits, lines, stack
 from harness.explain.change import Change
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
@@ -27,6 +27,9 @@ SAME = {
     "memset": "__builtin_memset", "memmove": "__builtin_memmove",
 }  # fmt: skip
 """Functions that take the same arguments."""
+ROWS_MAX = 400
+"""Of a function, in which an open block is looked for."""
+FIELDS_MAX = 12
 BRANCHES_MIN = 8
 """Conditions in one function that can be too many together."""
 ROUNDS = 16
@@ -36,7 +39,7 @@ ROUNDS = 16
 def helper(evidence: Evidence, finding: Finding, row: str) -> Places:
     """A helper that this type of program does not have."""
     first = _head(evidence, finding)
-    text = row_of(evidence, first)
+    text = limits.line(row_of(evidence, first))
     kind = next((words for word, words in KINDS.items() if re.search(rf"\b{word}\b", text)), "")
     name = re.search(r"(\w+)\s*\(", text)
     since = (f"{name[1]} is {kind}, line {first}",) if name and kind and not name[1].endswith("_PROBE") else ()
@@ -47,7 +50,7 @@ def helper(evidence: Evidence, finding: Finding, row: str) -> Places:
 
 def licence(evidence: Evidence, finding: Finding, row: str) -> Places:
     """A helper that the program's licence does not allow."""
-    found = re.search(r"^\s*#\s*define\s+BPF_LICENSE\s+(\S.*?)\s*$", evidence.own, re.MULTILINE)
+    found = re.search(r"^[ \t]*#[ \t]*define[ \t]+BPF_LICENSE[ \t]+(\S+)", evidence.own, re.MULTILINE)
     since = (f"BPF_LICENSE is {found[1]}, line {_line_of(evidence.own, found)}",) if found else ()
     return Places(_called(finding, row), since)
 
@@ -100,7 +103,7 @@ def _bound(own: str, given: str, line: int) -> tuple[str, ...]:
     found = re.search(r"[<>]=?\s*([A-Za-z_]\w*)", given)
     if not found:
         return ()
-    defined = re.search(rf"^\s*#\s*define\s+{re.escape(found[1])}\s+(\S+)", own, re.MULTILINE)
+    defined = re.search(rf"^[ \t]*#[ \t]*define[ \t]+{re.escape(found[1])}\s+(\S+)", own, re.MULTILINE)
     if defined:
         return (f"{found[1]} is {defined[1]}, line {_line_of(own, defined)}",)
     one = declared.variable(own, found[1], line)
@@ -145,7 +148,7 @@ def large(evidence: Evidence, finding: Finding, row: str) -> Places:
 
 def _elements(own: str, text: str) -> str:
     """How many elements an array of this length has, and where that is defined."""
-    defined = re.search(rf"^\s*#\s*define\s+{re.escape(text)}\s+(\d\w*)\b", own, re.MULTILINE)
+    defined = re.search(rf"^[ \t]*#[ \t]*define[ \t]+{re.escape(text)}\s+(\d\w*)\b", own, re.MULTILINE)
     return f"{text} elements" + (f", {defined[1]} by line {_line_of(own, defined)}" if defined else "")
 
 
@@ -202,7 +205,8 @@ def _not_inlined(evidence: Evidence, finding: Finding, row: str) -> Places:
     called = [n for n, one in enumerate(rows, 1) if n != finding.line and calls.search(declared.code(one))]
     if not called:
         return Places()
-    if inside := [n for n in called if n in lines.body(evidence.own, finding.line)]:
+    body = lines.body(evidence.own, finding.line)
+    if inside := [n for n in called if n in body]:
         return Places(name, (f"{name} calls itself in line {inside[0]}",))
     inlined = re.sub(r"\b(?:__)?noinline\b", "inline", row_of(evidence, finding.line))
     return Places(
@@ -214,7 +218,7 @@ def _not_inlined(evidence: Evidence, finding: Finding, row: str) -> Places:
 def _macro(evidence: Evidence, finding: Finding, row: str) -> Places:
     """A macro that calls a map's method."""
     for name in re.findall(r"\b(\w+)\s*\(", row):
-        if found := re.search(rf"^\s*#\s*define\s+{re.escape(name)}\(", evidence.own, re.MULTILINE):
+        if found := re.search(rf"^[ \t]*#[ \t]*define[ \t]+{re.escape(name)}\(", evidence.own, re.MULTILINE):
             return Places(name, (f"{name} is a macro, line {_line_of(evidence.own, found)}",))
     return Places()
 
@@ -245,8 +249,14 @@ def field(evidence: Evidence, finding: Finding, row: str) -> Places:
     if not found or not where:
         return Places(found[1] if found else "")
     body = next(body for name, body in lines.structures(evidence.own) if name == found[2])
-    names = ", ".join(re.findall(r"\b(\w+)\s*(?:\[[^\[\]]*\]\s*)?;", body))
+    names = fields(body)
     return Places(found[1], (f"struct {found[2]}, line {where}, has {names}",) if names else ())
+
+
+def fields(body: str) -> str:
+    """The names of a structure's first fields."""
+    names = re.findall(r"\b(\w+)\s*(?:\[[^\[\]]*\]\s*)?;", body)
+    return ", ".join([*names[:FIELDS_MAX], *(["…"] if len(names) > FIELDS_MAX else [])])
 
 
 def _structures(own: str) -> list[tuple[str, int]]:
@@ -267,9 +277,8 @@ def _called(finding: Finding, row: str) -> str:
 
 
 def _line_of(own: str, found: re.Match[str]) -> int:
-    """The line that a match's first word is in."""
-    begin = found.start() + len(found[0]) - len(found[0].lstrip())
-    return own.count("\n", 0, begin) + 1
+    """The line that a match begins in."""
+    return own.count("\n", 0, found.start()) + 1
 
 
 def returned(evidence: Evidence, finding: Finding, row: str) -> Places:
@@ -297,7 +306,7 @@ def sizes(evidence: Evidence, finding: Finding, row: str) -> Places:
     last = given[-1]
     number = declared.number(evidence.own, last)
     if len(given) > 1 and number is not None and (number == 0 or "RINGBUF" in found["kind"]):
-        defined = re.search(rf"^\s*#\s*define\s+{re.escape(last)}\s+(\d+)", evidence.own, re.MULTILINE)
+        defined = re.search(rf"^[ \t]*#[ \t]*define[ \t]+{re.escape(last)}\s+(\d+)", evidence.own, re.MULTILINE)
         since = (f"{last} is {defined[1]}, line {_line_of(evidence.own, defined)}",) if defined else ()
         if defined and number == 0:
             made = f"#define {last} 1024"
@@ -327,7 +336,7 @@ def sizes(evidence: Evidence, finding: Finding, row: str) -> Places:
 def argument(evidence: Evidence, finding: Finding, row: str) -> Places:
     """An argument of a helper or of a map's method: the context that comes first, or a value in its address's place."""
     if submitted := re.search(r"\.\s*perf_submit\s*\(\s*([^,()]+?)\s*,", row):
-        head = row_of(evidence, _head(evidence, finding))
+        head = limits.line(row_of(evidence, _head(evidence, finding)))
         context = (
             "args" if "TRACEPOINT_PROBE" in head else next(iter(re.findall(r"\(\s*struct \w+ \*\s*(\w+)", head)), "")
         )
@@ -360,7 +369,8 @@ def syntax(evidence: Evidence, finding: Finding, row: str) -> Places:
     if re.match(r"expected ';' (?:after|at end of)", finding.message) and (finding.column or 0) > len(row.rstrip()):
         new = f"{row.rstrip()};{whole[len(row.rstrip()) :]}"
         return Places("", (), f"Write {new.strip()}", changes=(instead(evidence, finding, line, new),))
-    condition = re.match(r"(\s*(?:\}\s*)?(?:else )?(?:if|while)) ([^(].*?)\s*:?\s*$", row)
+    plain = row.rstrip().removesuffix(":").rstrip()
+    condition = re.match(r"(\s*(?:\}\s*)?(?:else )?(?:if|while)) ([^(].*)$", plain)
     if finding.message.startswith("expected '(' after") and condition:
         new = f"{condition[1]} ({condition[2]})"
         return Places(
@@ -372,7 +382,7 @@ def syntax(evidence: Evidence, finding: Finding, row: str) -> Places:
 def _unclosed(own: str, line: int) -> Places:
     """The block before `line` that ends, as its indentation tells, without a brace."""
     rows = [declared.code(row).rstrip() for row in own.splitlines()]
-    for number in range(line - 1, 0, -1):
+    for number in range(line - 1, max(0, line - ROWS_MAX), -1):
         if not rows[number - 1].endswith("{"):
             continue
         inside = _indent(rows[number - 1])
