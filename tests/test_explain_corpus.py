@@ -10,9 +10,6 @@ from scored import CORPUS, EXPECTED, several
 from harness.explain.evidence import of_log
 from harness.explain.explanation import explain
 
-SOLUTIONS = recorded.files_of("solutions")
-
-
 TOKENS_MIN = ORIGINS_MIN = 0.95
 """Of the recorded programs that have one."""
 
@@ -40,7 +37,7 @@ def wrong(entries, said):
 
 
 PROGRAMS = EXPECTED["program"]
-REFERENCES = [{"file": str(path), "rule": "ok", "kind": "solutions"} for path in SOLUTIONS]
+REFERENCES = [{"file": str(path), "rule": "ok", "kind": "solutions"} for path in recorded.files_of("solutions")]
 
 
 @pytest.mark.guest

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import recorded
 from scored import CASES
-from test_explain_corpus import PROGRAMS, SOLUTIONS, path_of
+from test_explain_corpus import PROGRAMS, REFERENCES, path_of
 from test_silent import SCRIPTS
 
 from harness.explain.evidence import of_gathered
@@ -51,7 +51,7 @@ def test_many_right_inputs_are_examined():
     programs = [
         entry for entry in PROGRAMS if entry["rule"] == "ok" and recorded.kept(path_of(entry), "explain").exists()
     ]
-    references = [path for path in SOLUTIONS if recorded.kept(path, "solutions").exists()]
+    references = [one for one in REFERENCES if recorded.kept(path_of(one), "solutions").exists()]
     right = {
         "tools": len(KEPT) - len(NOT_HERE), "programs": len(programs), "references": len(references),
         "scripts": len(scripts), "logs": len(logs), "fixed programs": len(FIXED),
