@@ -464,3 +464,19 @@ def test_advice_about_a_silent_script_is_a_changed_line(name, row):
     path = SILENT / f"{name}.py"
     (change,) = recorded.recall(path, "silent").changes
     assert row in change.rows(path.read_text())[0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "since"),
+    [
+        ("at_entry_exits", "PT_REGS_RC",
+         ('line 19: bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"getppid"), fn_name=b"called")',)),
+        ("elsewhere_open", "open", ()),
+        ("pointer_key", "&who", ()),
+        ("other_poll_raises", "ring_buffer_poll", ()),
+    ],
+)  # fmt: skip
+def test_the_word_at_fault_in_a_silent_script_is_underlined(name, token, since):
+    found = recorded.recall(SILENT / f"{name}.py", "silent")
+    column, width = found.mark
+    assert (found.source[column - 1 : column - 1 + width], found.since) == (token, since)

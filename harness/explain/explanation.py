@@ -120,12 +120,22 @@ def _of_silence(evidence: Evidence) -> Explanation:
     if found is None:
         return Explanation("ok", path=evidence.file, cause=causes.what_came(seen) if seen else "")
     place = found.place or Place(evidence.file or Path(), 0)
-    rows = evidence.files.get(place.path, sources.own).splitlines()
+    source = _row(evidence, place)
+    tokens = [old for at, old, _ in found.swaps if at == place] + ["PT_REGS_RC"] * (found.kind == "at-entry")
+    marks = (_mark(source, None, token, sure=True) for token in tokens)
+    elsewhere = dict.fromkeys(at for at, _, _ in found.swaps if at != place)
     return Explanation(
-        "silent", found.kind, place.path, place.line or None,
-        source=rows[place.line - 1] if 0 < place.line <= len(rows) else "", cause=found.text, advice=found.advice,
-        page=f"docs/silent.md#{found.kind}", log=evidence.text, changes=_swapped(found, evidence),
+        "silent", found.kind, place.path, place.line or None, source=source, cause=found.text, advice=found.advice,
+        since=tuple(f"line {at.line}: {_row(evidence, at).strip()}" for at in elsewhere),
+        mark=next((mark for mark in marks if mark[1]), (0, 0)), page=f"docs/silent.md#{found.kind}",
+        log=evidence.text, changes=_swapped(found, evidence),
     )  # fmt: skip
+
+
+def _row(evidence: Evidence, place: Place) -> str:
+    """A line of the learner's, as much of it as is shown; empty where there is none."""
+    rows = evidence.files.get(place.path, evidence.sources.own).splitlines()
+    return limits.line(rows[place.line - 1]) if 0 < place.line <= len(rows) else ""
 
 
 def _swapped(cause: Cause, evidence: Evidence) -> tuple[Change, ...]:
