@@ -74,6 +74,7 @@ def test_many_conditions_are_shown_from_the_first_one_on(count, line):
     ("row", "column", "message", "new"),
     [
         ("u32 pid = 1", 16, "expected ';' at end of declaration", "u32 pid = 1;"),
+        ('bpf_trace_printk("a;b")', 28, "expected ';' after expression", 'bpf_trace_printk("a;b");'),
         ("if pid == 1:", 8, "expected '(' after 'if'", "if (pid == 1)"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness.explain import constructs, limits, lines
+from harness.explain import declared, limits, lines
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
 from harness.explain.pointed import Places
@@ -57,7 +57,7 @@ def raised(evidence: Evidence, finding: Finding, own: str) -> Places:
             return Places(found[1])
         ((name, body),) = structures
         at = next(n for n, one in enumerate(evidence.own.splitlines(), 1) if re.search(rf"\bstruct\s+{name}\b", one))
-        has = constructs.fields(body)
+        has = declared.fields(body)
         return Places(found[1], (f"struct {name}, {evidence.path.name} line {at}, has {has}",))
     if not re.match(r"(?:Key|Index)Error", finding.message):
         return Places()
