@@ -74,6 +74,7 @@ def test_many_conditions_are_shown_from_the_first_one_on(count, line):
     ("row", "column", "message", "new"),
     [
         ("u32 pid = 1", 16, "expected ';' at end of declaration", "u32 pid = 1;"),
+        ('bpf_trace_printk("a;b")', 28, "expected ';' after expression", 'bpf_trace_printk("a;b");'),
         ("if pid == 1:", 8, "expected '(' after 'if'", "if (pid == 1)"),
     ],
 )
@@ -202,7 +203,7 @@ def test_a_large_variable_is_kept_in_a_map():
          ["bpf_probe_read_user(event.path, 8, args->filename);"]),
     ],
 )  # fmt: skip
-def test_what_a_tracepoints_field_points_to_is_copied_and_not_the_field(row, token, new):
+def test_what_a_tracepoints_field_points_to_is_copied(row, token, new):
     head = "TRACEPOINT_PROBE(syscalls, sys_enter_openat)"
     own = f"{head}\n{{\n    struct event event = {{}};\n    {row}\n    return 0;\n}}\n"
     found = refused(own, 4, "R1 invalid mem access 'scalar'")

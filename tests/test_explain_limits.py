@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.explain import limits, lines, near, registers, stack, verifier
+from harness.explain import limits, lines, near, places, registers, scripts, stack, verifier
 from harness.explain.evidence import Evidence, of_gathered, of_log, stage_of
 from harness.explain.explanation import explain
-from harness.explain.finding import bounded, find
+from harness.explain.finding import Finding, bounded, find
 from harness.explain.rules import rules
 from harness.protocol.codec import build
 from harness.protocol.facts import Gathered, Symbols
@@ -23,6 +23,8 @@ ANSWER_S = 2
 """Seconds of processor time that an answer may take, on a slow machine too."""
 SEARCH_S = 0.2
 """The same for one search of one rule's pattern; an answer tries some 80 of them."""
+PLACES_S = 0.5
+"""The same for the places of one fault."""
 HERE = Path(__file__).resolve().parent
 LOGS = sorted((HERE / "explain" / "logs").iterdir())
 C = Path("/lesson/a.bpf.c")
@@ -199,6 +201,32 @@ def test_an_own_text_is_searched_soon_by_each_rule(said):
     for own in hostile(("return", "static a(", "static a() {", "for", "kstrto", "str"), 200_000):
         with soon():
             explain(refused(said, own=own, program="a" * 100_000))
+
+
+SAID = (
+    "R1 no member named 'a' in 'struct a'", "function 'printf'", "expected ';' after x", "bpf_a#1",
+    "function definition is not allowed here", "expected '(' after 'if'", "KeyError: 'a'", "kprobe b'a'",
+    "has no attribute 'a'", "R1 type=fp expected=ctx", "'a' 'b' 'c' " * 80,
+)  # fmt: skip
+ROWS = (
+    "    if (a)\n", "    while (a <= a) {\n", "int a(int a)\n{\n", "#define a(a) 1\n", "struct a { char a[9]; };\n",
+    "int a = *a * a[a] + a->a;\n", "    return a(a, &a, a);\n", "BPF_HASH(a, struct a, a, a)\n", "a(event=a, sym=a)\n",
+    f"    if {' ' * 490}\n", f"{'(' * 490}\n", f"a{' *' * 240}\n", f"{'a->' * 160}a\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [*ROWS, *FILLERS], ids=ascii)
+@pytest.mark.parametrize("rule", sorted({*places.LOOKS, *scripts.LOOKS}))
+def test_the_places_of_any_text_are_found_soon(rule, row):
+    own = limits.source(row * (limits.OWN_MAX // len(row)))
+    count = max(1, len(own.splitlines()))
+    script = C.with_name("a.py")
+    evidence = replace(compiled("", own), files={script: own})
+    for said in SAID:
+        for path in (C, script):
+            finding = Finding(said[: limits.MESSAGE_MAX], path, count, 1, code="(85) call bpf_a#1")
+            with soon(PLACES_S):
+                places.of(rule, evidence, finding)
 
 
 def test_many_instructions_without_lines_are_searched_soon():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import recorded
 from scored import CASES
-from test_explain_corpus import PROGRAMS, SOLUTIONS, path_of
+from test_explain_corpus import PROGRAMS, REFERENCES, path_of
 from test_silent import SCRIPTS
 
 from harness.explain.evidence import of_gathered
@@ -18,6 +18,20 @@ RIGHT_MIN = 20
 """Of which the evidence is kept; the others run in the lab in the soak."""
 NOT_HERE = tomllib.loads((recorded.EVIDENCE / "tools.toml").read_text())["not_here"]
 """Tools of Debian's that do not come to run in the lab, and why."""
+
+
+FIXED = [
+    path
+    for path in sorted((recorded.EVIDENCE / "tried").glob("*.bpf.c.*.json"))
+    if recorded.read(path, "tried", "/tried/0").status == 0
+]
+"""Programs of the corpus with their fault fixed, that the kernel took."""
+
+
+@pytest.mark.parametrize("path", FIXED, ids=lambda path: path.name)
+def test_a_fixed_program_is_not_accused(path):
+    said = explain(of_gathered(recorded.read(path, "tried", "/tried/0"), {}))
+    assert (said.kind, said.rule) == ("ok", "")
 
 
 @pytest.mark.parametrize("tool", KEPT)
@@ -37,10 +51,10 @@ def test_many_right_inputs_are_examined():
     programs = [
         entry for entry in PROGRAMS if entry["rule"] == "ok" and recorded.kept(path_of(entry), "explain").exists()
     ]
-    references = [path for path in SOLUTIONS if recorded.kept(path, "solutions").exists()]
+    references = [one for one in REFERENCES if recorded.kept(path_of(one), "solutions").exists()]
     right = {
         "tools": len(KEPT) - len(NOT_HERE), "programs": len(programs), "references": len(references),
-        "scripts": len(scripts), "logs": len(logs),
+        "scripts": len(scripts), "logs": len(logs), "fixed programs": len(FIXED),
     }  # fmt: skip
     print(right)
     assert sum(right.values()) >= RIGHT_MIN

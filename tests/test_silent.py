@@ -483,3 +483,19 @@ def test_a_kernel_without_hist_triggers_is_not_observed(tmp_path, monkeypatch):
     monkeypatch.setattr(gather, "_observe", lambda *_, observer: seen.append(observer))
     gather.of_script(tmp_path / "tool.py", 1)
     assert seen == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "since"),
+    [
+        ("at_entry_exits", "PT_REGS_RC",
+         ('line 19: bpf.attach_kprobe(event=bpf.get_syscall_fnname(b"getppid"), fn_name=b"called")',)),
+        ("elsewhere_open", "open", ()),
+        ("pointer_key", "&who", ()),
+        ("other_poll_raises", "ring_buffer_poll", ()),
+    ],
+)  # fmt: skip
+def test_the_word_at_fault_in_a_silent_script_is_underlined(name, token, since):
+    found = recorded.recall(SILENT / f"{name}.py", "silent")
+    column, width = found.mark
+    assert (found.source[column - 1 : column - 1 + width], found.since) == (token, since)

@@ -125,8 +125,11 @@ def of_words(rule: str, words: Mapping[str, str], own: str, path: Path | None, l
     if meant is None or not names or not line or line > len(rows):
         return None
     old, new = names[0], meant[1]
-    if ":" in new:  # a tracepoint: its event, as the category is right
-        old, new = words.get("event") or old.rpartition(":")[2], new.rpartition(":")[2]
+    if ":" in new:  # a tracepoint: its event, or else its category
+        pairs = zip(
+            (words.get("category", ""), words.get("event") or old.rpartition(":")[2]), new.split(":"), strict=True
+        )
+        old, new = next((pair for pair in pairs if pair[0] and pair[0] != pair[1]), (old, new))
     return renamed(own, path, line, old, new)
 
 

@@ -23,6 +23,8 @@ STORED = re.compile(r"\b(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|update|insert|d
 """A map's method, and what it is given."""
 ORIGIN = r"(?P<call>(?P<map>\w+)\s*\.\s*(?P<method>lookup\w*|ringbuf_reserve)\s*\([^;\n]{0,200}\))"
 TYPE = r"(?:const\s+)?(?:struct\s+\w+|unsigned(?:\s+(?:int|long|long\s+long|char|short))?|long\s+long|\w+)"
+FIELDS_MAX = 12
+"""Fields of a structure that are named."""
 LITERAL = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|//[^\n]*|/\*(?:(?!\*/)[^\n])*\*/")
 """Strings and comments of one line."""
 
@@ -161,3 +163,36 @@ def number(own: str, text: str) -> int | None:
     defined = re.search(rf"^\s*#\s*define\s+{re.escape(text)}\s+(\d{{1,9}})\b", own, re.MULTILINE)
     plain = re.fullmatch(r"[0-9]{1,9}", text)
     return int(text) if plain else int(defined[1]) if defined else None
+
+
+def head(own: str, line: int) -> int:
+    """The line in which the function around `line` begins."""
+    return function_of(own, line)[0]
+
+
+def indent(row: str) -> int:
+    """How many characters stand before a row's first word."""
+    return len(row) - len(row.lstrip())
+
+
+def line_of(own: str, found: re.Match[str]) -> int:
+    """The line that a match begins in."""
+    return own.count("\n", 0, found.start()) + 1
+
+
+def defined(own: str, name: str) -> tuple[str, int] | None:
+    """What a #define gives a name, up to the first space, and its line."""
+    found = re.search(rf"^[ \t]*#[ \t]*define[ \t]+{re.escape(name)}[ \t]+(\S+)", own, re.MULTILINE)
+    return (found[1], line_of(own, found)) if found else None
+
+
+def structures(own: str) -> dict[str, int]:
+    """The structures that a text declares, each with its line."""
+    found = re.finditer(r"\bstruct\s+(\w+)\s*\{", own)
+    return {one[1]: line_of(own, one) for one in found}
+
+
+def fields(body: str) -> str:
+    """The names of a structure's first fields."""
+    names = re.findall(r"\b(\w+)\s*(?:\[[^\[\]]*\]\s*)?;", body)
+    return ", ".join([*names[:FIELDS_MAX], *(["…"] if len(names) > FIELDS_MAX else [])])

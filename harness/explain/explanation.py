@@ -123,12 +123,22 @@ def _of_silence(evidence: Evidence) -> Explanation:
         came = causes.what_came(seen) if seen else UNSEEN if is_script else ""
         return Explanation("ok", path=evidence.file, cause=came)
     place = found.place or Place(evidence.file or Path(), 0)
-    rows = evidence.files.get(place.path, sources.own).splitlines()
+    source = _row(evidence, place)
+    tokens = [old for at, old, _ in found.swaps if at == place] + ["PT_REGS_RC"] * (found.kind == "at-entry")
+    marks = (_mark(source, None, token, sure=True) for token in tokens)
+    elsewhere = dict.fromkeys(at for at, _, _ in found.swaps if at != place)
     return Explanation(
-        "silent", found.kind, place.path, place.line or None,
-        source=rows[place.line - 1] if 0 < place.line <= len(rows) else "", cause=found.text, advice=found.advice,
-        page=f"docs/silent.md#{found.kind}", log=evidence.text, changes=_swapped(found, evidence),
+        "silent", found.kind, place.path, place.line or None, source=source, cause=found.text, advice=found.advice,
+        since=tuple(f"line {at.line}: {_row(evidence, at).strip()}" for at in elsewhere),
+        mark=next((mark for mark in marks if mark[1]), (0, 0)), page=f"docs/silent.md#{found.kind}",
+        log=evidence.text, changes=_swapped(found, evidence),
     )  # fmt: skip
+
+
+def _row(evidence: Evidence, place: Place) -> str:
+    """A line of the learner's, as much of it as is shown; empty where there is none."""
+    rows = evidence.files.get(place.path, evidence.sources.own).splitlines()
+    return limits.line(rows[place.line - 1]) if 0 < place.line <= len(rows) else ""
 
 
 def _swapped(cause: Cause, evidence: Evidence) -> tuple[Change, ...]:
@@ -160,14 +170,19 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     token = more.token or groups.get("event") or name
     own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
     if not own and (meant := re.fullmatch(r"; did you mean (.+)\?", found["near"])) and "{near}" in rule.cause:
-        own = f"Write {meant[1]} for {name}." if re.search(rf"\b{re.escape(name)}\b", source) else ""
+        own = f"Write {meant[1]} for {name}." if re.search(rf"\b{re.escape(name)}\b|_PROBE\(", source) else ""
     advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
-        _mark(source, finding.column, token, bool(more.token or rule.line or rule.blames)),
+        _mark(source, finding.column, token, _is_sure(rule, groups, more)),
         finding.message, whole, _changes(rule, found, evidence, finding, more if more.advice == own else Places()),
     )  # fmt: skip
+
+
+def _is_sure(rule: Rule, groups: dict[str, str], more: Places) -> bool:
+    """Whether the token was looked for in the line, and is not only the name that a tool speaks of."""
+    return bool(more.token or rule.line or rule.blames or groups.get("event"))
 
 
 def _changes(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from harness.explain import change, constructs, declared, limits, scripts
+from harness.explain import calls, change, declared, limits, loops, outside, scripts, sizes, statements
 from harness.explain.change import Change
 from harness.explain.evidence import Evidence
 from harness.explain.finding import Finding
@@ -252,7 +252,7 @@ def _packet(evidence: Evidence, finding: Finding, row: str) -> Places:
 
 def _unset(evidence: Evidence, finding: Finding, row: str) -> Places:
     if row.strip() == "}":
-        return constructs.unreturned(evidence, finding)
+        return statements.unreturned(evidence, finding)
     unset = []
     for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", row)):
         found = declared.variable(evidence.own, name, finding.line or 0)
@@ -362,7 +362,7 @@ def _leaked(evidence: Evidence, finding: Finding, row: str) -> Places:
 
 
 def _argument(evidence: Evidence, finding: Finding, row: str) -> Places:
-    found = constructs.argument(evidence, finding, row)
+    found = calls.argument(evidence, finding, row)
     return found if found.token or finding.column else _out_of_bounds(evidence, finding, row)
 
 
@@ -401,17 +401,17 @@ LOOKS: dict[str, Callable[[Evidence, Finding, str], Places]] = {
     "reference-leak": _reserved,
     "pointer-read": _read,
     "pointer-arithmetic": _arithmetic,
-    "stack-size": constructs.large,
-    "helper-not-allowed": constructs.helper,
-    "gpl-only": constructs.licence,
-    "loop": constructs.loop,
-    "too-many-instructions": constructs.many,
-    "bcc-restriction": constructs.outside,
-    "unknown-function": constructs.library,
-    "return-value": constructs.returned,
-    "syntax": constructs.syntax,
-    "map-refused": constructs.sizes,
+    "stack-size": sizes.large,
+    "helper-not-allowed": calls.helper,
+    "gpl-only": calls.licence,
+    "loop": loops.loop,
+    "too-many-instructions": loops.many,
+    "bcc-restriction": outside.outside,
+    "unknown-function": calls.library,
+    "return-value": statements.returned,
+    "syntax": statements.syntax,
+    "map-refused": sizes.sizes,
     "helper-argument": _argument,
     "pointer-leak": _leaked,
-    "unknown-field": constructs.field,
+    "unknown-field": statements.field,
 }
