@@ -65,6 +65,10 @@ def test_the_guests_half_imports_only_stdlib_pytest_and_bcc():
         ("harness.explain", ("harness.explain", "harness.protocol")),
         ("harness.lab", ("harness.lab", "harness.protocol", "harness.errors")),
         ("harness.course", ("harness.course", "harness.errors")),
+        (
+            "harness.probes",
+            ("harness.probes", "harness.explain.likeness", "harness.course.tables", "harness.lab", *BELOW),
+        ),
         ("harness.run", ("harness.run", "harness.explain", "harness.course", "harness.lab", *BELOW)),
         ("harness.pytest_side", ("harness.pytest_side", *ROOMS)),
         ("harness.authoring", ("harness.authoring", "harness.learner.judge", "harness.learner.progress", *ROOMS)),
