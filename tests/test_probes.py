@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from harness import cli
 from harness.cli import probes as command
 from harness.errors import GuestLost, UsageError
-from harness.probes import asking, btf, finding, points, questions
+from harness.probes import asking, btf, points, questions, searching
 from harness.probes.btf import Btf, BtfError, Signature
 from harness.protocol.frames import Kind, encode
 from harness.protocol.messages import Exited
@@ -210,12 +210,12 @@ def test_a_usdt_probe_is_counted_by_its_places():
     ],
 )
 def test_names_are_found_by_words_and_patterns(words, found):
-    assert set(finding.matching(["do_unlinkat", "xvfs_unlink", "unlink_file"], words)) == set(found)
+    assert set(searching.matching(["do_unlinkat", "xvfs_unlink", "unlink_file"], words)) == set(found)
 
 
 def test_the_best_name_comes_first():
     names = ["my_vfs_read", "vfs_readlink", "a:vfs_read", "vfs_readv", "vfs_read"]
-    assert finding.matching(names, ["vfs_read"]) == [
+    assert searching.matching(names, ["vfs_read"]) == [
         "vfs_read",
         "a:vfs_read",
         "vfs_readv",
@@ -226,9 +226,9 @@ def test_the_best_name_comes_first():
 
 def test_a_mistyped_name_has_near_ones():
     names = ["vfs_unlink", "vfs_read", "sched:sched_switch"]
-    assert finding.near(names, ["vfs_unlnk"]) == ["vfs_unlink"]
-    assert finding.near(names, ["shed_switch"]) == ["sched:sched_switch"]
-    assert finding.near(names, ["zzz"]) == finding.near(names, ["vfs_unlnk", "vfs_read"]) == []
+    assert searching.near(names, ["vfs_unlnk"]) == ["vfs_unlink"]
+    assert searching.near(names, ["shed_switch"]) == ["sched:sched_switch"]
+    assert searching.near(names, ["zzz"]) == searching.near(names, ["vfs_unlnk", "vfs_read"]) == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.errors import GuestLost, UsageError
 from harness.lab.guest import Completed, Guest, Lab
-from harness.probes import finding, points, questions
+from harness.probes import points, questions, searching
 from harness.probes.btf import Btf, BtfError, Signature
 from harness.probes.points import Function, Listed, OddAnswer, Point, Tracepoint
 from harness.probes.questions import Named, Question
@@ -124,12 +124,12 @@ def _search(listed: Listed, words: Sequence[str], shown_max: int) -> Answer:
     )
     answer = Answer(answered, functions, tracepoints, symbols, usdt)
     names = [name for kind in kinds for name in kind]
-    return replace(answer, near=tuple(finding.near(names, words))) if answer.is_empty else answer
+    return replace(answer, near=tuple(searching.near(names, words))) if answer.is_empty else answer
 
 
 def _fitting(kind: dict[str, Function] | dict[str, Tracepoint] | dict[str, points.Symbol] | dict[str, points.Usdt],
              words: Sequence[str], shown_max: int) -> Found:  # fmt: skip
-    names = finding.matching(kind, words)
+    names = searching.matching(kind, words)
     return Found(len(names), tuple(kind[name] for name in names[: min(shown_max, SHOWN_MAX)]))
 
 
