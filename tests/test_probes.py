@@ -332,7 +332,7 @@ def test_the_command_shows_a_question_and_how_to_attach(typed):
     assert rows[0] == "who deletes files"
     assert "      int dfd, const char * pathname" in rows
     assert "  try it on: touch old; rm old" in rows
-    assert 'lesson 01: bpf.attach_kprobe(event=b"vfs_unlink", fn_name=b"…")' in rows
+    assert 'as in lesson 01: bpf.attach_kprobe(event=b"vfs_unlink", fn_name=b"…")' in rows
 
 
 def test_what_is_not_shown_is_counted(typed):

@@ -27,7 +27,8 @@ ONE = """\
 echo >trace; echo >set_event_pid
 {attach}
 mkdir /tmp/{number}
-(cd /tmp/{number}; TRY={workload} sh -c 'echo $$ >/sys/kernel/tracing/set_event_pid; exec bash -c "$TRY"') >/dev/null 2>&1
+export TRY={workload}
+(cd /tmp/{number}; sh -c 'echo $$ >/sys/kernel/tracing/set_event_pid; exec bash -c "$TRY"') >/dev/null 2>&1
 echo 0 >events/enable
 {count}
 echo >kprobe_events

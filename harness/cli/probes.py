@@ -184,12 +184,12 @@ def _attaching(shown: list[Point], file: str) -> list[str]:
     for point in shown:
         match point:
             case Function(name=name):
-                how = f'lesson 01: bpf.attach_kprobe(event=b"{name}", fn_name=b"…")'
+                how = f'as in lesson 01: bpf.attach_kprobe(event=b"{name}", fn_name=b"…")'
             case Tracepoint(name=name):
-                how = f"lesson 06: TRACEPOINT_PROBE({name.replace(':', ', ')}) {{ … args->… }}"
+                how = f"as in lesson 06: TRACEPOINT_PROBE({name.replace(':', ', ')}) {{ … args->… }}"
             case Symbol(name=name):
-                how = f'lesson 05: bpf.attach_uprobe(name=b"{file}", sym=b"{name}", fn_name=b"…")'
+                how = f'as in lesson 05: bpf.attach_uprobe(name=b"{file}", sym=b"{name}", fn_name=b"…")'
             case Usdt(name=name):
-                how = f'lesson 05: USDT(pid=…).enable_probe("{name}", "…")'
+                how = f'as in lesson 05: USDT(pid=…).enable_probe("{name}", "…")'
         lines.setdefault(type(point), how)
     return list(lines.values())
