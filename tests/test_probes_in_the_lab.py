@@ -12,6 +12,7 @@ from harness.lab.choose import open_lab
 from harness.lab.image import target
 from harness.probes import asking, questions
 from harness.probes.points import Function, Tracepoint
+from harness.probes.questions import Named, Question
 
 pytestmark = pytest.mark.guest
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,10 +43,16 @@ def lab():
         yield opened
 
 
-def script():
-    """All questions' workloads, with their probes attached through tracefs, not through our own code."""
+CONTROL = Question(
+    "who removes directories", (), "true", (Named("vfs_rmdir", ""), Named("syscalls:sys_enter_unlinkat", ""))
+)
+"""Its workload does nothing that its probes see."""
+
+
+def script(asked):
+    """The questions' workloads, with their probes attached through tracefs, not through our own code."""
     parts = [BEGIN]
-    for number, question in enumerate(questions.every()):
+    for number, question in enumerate(asked):
         attach, count = [], []
         for one in question.probes:
             if one.is_tracepoint:
@@ -69,14 +76,15 @@ def script():
 
 
 def test_each_questions_probes_see_its_workload(lab):
+    asked = [*questions.every(), CONTROL]
     with lab.open() as guest:
-        guest.put({Path("/root/asked.sh"): script().encode()})
+        guest.put({Path("/root/asked.sh"): script(asked).encode()})
         done = guest.run(["sh", "/root/asked.sh"], timeout_s=300)
     print(done.out, done.err)
     rows = [row.split() for row in done.out.splitlines()]
-    assert len(rows) == sum(len(question.probes) for question in questions.every())
-    blind = [f"{questions.every()[int(number)].ask}: {name}" for number, name, count in rows if count == "0"]
-    assert blind == []
+    assert len(rows) == sum(len(question.probes) for question in asked)
+    blind = {f"{asked[int(number)].ask}: {name}" for number, name, count in rows if count == "0"}
+    assert blind == {f"{CONTROL.ask}: {one.name}" for one in CONTROL.probes}
 
 
 def test_each_questions_probes_have_types_and_fields(lab, monkeypatch):
