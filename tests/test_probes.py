@@ -141,6 +141,18 @@ def test_a_type_that_holds_itself_is_an_error():
         Btf.load(coded(*circle, strings=NAMES)).signatures(["vfs_unlink"])
 
 
+@pytest.mark.parametrize("prototype", [0, 1, 3, 1 << 31])
+def test_a_function_without_a_prototype_is_an_error(prototype):
+    types = (a_type(btf.INT, CHAR, 1, more=struct.pack("<I", 8)), a_type(btf.FUNC, UNLINK, prototype))
+    with pytest.raises(BtfError):
+        Btf.load(coded(*types, strings=NAMES)).signatures(["vfs_unlink"])
+
+
+def test_a_type_that_ends_behind_the_types_is_an_error():
+    with pytest.raises(BtfError, match="the last type is cut"):
+        Btf.load(coded(a_type(btf.FUNC_PROTO, 0, 0, count=2), strings=NAMES))
+
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 40, VMLINUX[:-1], VMLINUX[:60], VMLINUX + b"\0"])
 def test_bytes_that_are_not_whole_btf_are_an_error(data):
     with pytest.raises(BtfError):

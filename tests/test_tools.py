@@ -85,13 +85,18 @@ def test_the_command_shows_its_files_and_what_is_next(course, monkeypatch):
     assert "next: pytest -c pyproject.toml tools/file-deletes" in seen.stdout
 
 
-def pytest_there(course, *arguments):
-    """pytest in that checkout, up to its list of tests."""
+def pytest_in(folder, *arguments):
+    """Exit status and output of pytest in a folder, up to its list of tests."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments],
-        cwd=course.root, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "pytest", "--collect-only", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
+
+
+def pytest_there(course, *arguments):
+    """The same in a checkout, one test a line."""
+    return pytest_in(course.root, "-q", *arguments)
 
 
 @pytest.fixture
@@ -141,10 +146,15 @@ def test_a_configuration_in_a_tool_is_refused(course, evil):
 def test_tools_outside_a_checkout_are_pytests_own(tmp_path):
     (tmp_path / "tools/mine").mkdir(parents=True)
     (tmp_path / "tools/mine/loader.py").touch()
-    test = tmp_path / "tools/mine/test_mine.py"
-    test.write_text("def test_one(): pass\n")
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", test], cwd=tmp_path, capture_output=True, text=True)
-    assert "1 passed" in done.stdout
+    (tmp_path / "tools/mine/test_mine.py").write_text("def test_one(): pass\n")
+    code, screen = pytest_in(tmp_path, "--verbose", "tools/mine")
+    assert (code, "<Module test_mine.py>" in screen, "LessonModule" in screen) == (0, True, False)
+
+
+def test_a_tools_tests_are_collected_as_a_lessons_are(course):
+    make(course)
+    code, screen = pytest_in(course.root, "--verbose", "tools")
+    assert (code, "<LessonModule test_file_deletes.py>" in screen) == (0, True)
 
 
 def test_a_tools_test_runs_where_a_lessons_does(course):

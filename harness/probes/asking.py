@@ -92,7 +92,7 @@ def kernel(lab: Lab, words: Sequence[str], shown_max: int) -> Answer:
             answer = _search(listed, words, shown_max)
             return _described(guest, answer)
         except (OddAnswer, BtfError) as error:
-            raise GuestLost(f"the lab's list of probes is none: {visible(str(error))}") from error
+            raise GuestLost(f"the lab's list of probes is none: {error}") from error
 
 
 def file(lab: Lab, name: str, words: Sequence[str], shown_max: int) -> Answer:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from harness.protocol.visible import visible
+
 FUNCTION = re.compile(r"([A-Za-z_][\w.$]{0,511})(?: \[([\w-]{1,64})\])?")
 """A row of available_filter_functions (Documentation/trace/ftrace.rst, Linux 6.12)."""
 INVALID = "__ftrace_invalid_address__"
@@ -142,5 +144,5 @@ def _all(pattern: re.Pattern[str], rows: list[str]) -> Iterator[re.Match[str]]:
     for row in rows:
         found = pattern.fullmatch(row)
         if found is None:
-            raise OddAnswer(f"{row[:200]!r} is no row of that list")
+            raise OddAnswer(f"a row that is none: {visible(row[:200])}")
         yield found
