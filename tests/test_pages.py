@@ -11,6 +11,8 @@ from harness.errors import UsageError
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = pages.pages(ROOT)
 WITH_RUNS = [page for page in PAGES if any(block.kind == "run" for block in pages.blocks(page))]
+OF_A_TEST = [ROOT / "docs/probes.md"]
+"""Pages whose transcripts a test in the lab compares."""
 SOURCE = """\
 import os
 
@@ -30,8 +32,15 @@ def test_a_page_shows_its_files_as_they_are(page):
 
 
 def test_every_page_with_a_transcript_is_a_lessons():
-    """Those are proven with their lesson; nothing would run the commands of another page."""
-    assert {page.stem for page in WITH_RUNS} <= {lesson.page.stem for lesson in Course.load(ROOT)}
+    """Those are proven with their lesson, one by its own test; nothing would run the commands of another page."""
+    proven = {lesson.page.stem for lesson in Course.load(ROOT)} | {path.stem for path in OF_A_TEST}
+    assert {page.stem for page in WITH_RUNS} <= proven
+
+
+@pytest.mark.parametrize("page", OF_A_TEST, ids=lambda page: page.stem)
+def test_a_page_that_is_no_lessons_has_a_guest_test(page):
+    test = ROOT / f"tests/test_{page.stem}_in_the_lab.py"
+    assert f'pages.changes(ROOT / "docs/{page.name}", ROOT, Course.load(ROOT), ("run",))' in test.read_text()
 
 
 def differences(page, root, kinds):

@@ -14,7 +14,7 @@ from harness.protocol import names
 HARNESS = Path(__file__).resolve().parent.parent / "harness"
 GUEST_MAY = {"pytest", "_pytest", "pytest_timeout", "bcc"}
 BELOW = ("harness.protocol", "harness.errors", "harness.screen", "harness.seed")
-ROOMS = ("harness.run", "harness.explain", "harness.course", "harness.lab", "harness.guest", *BELOW)
+ROOMS = ("harness.tools", "harness.run", "harness.explain", "harness.course", "harness.lab", "harness.guest", *BELOW)
 
 
 def modules():
@@ -65,6 +65,11 @@ def test_the_guests_half_imports_only_stdlib_pytest_and_bcc():
         ("harness.explain", ("harness.explain", "harness.protocol")),
         ("harness.lab", ("harness.lab", "harness.protocol", "harness.errors")),
         ("harness.course", ("harness.course", "harness.errors")),
+        (
+            "harness.probes",
+            ("harness.probes", "harness.explain.likeness", "harness.course.tables", "harness.lab", *BELOW),
+        ),
+        ("harness.tools", ("harness.tools", "harness.course", "harness.errors")),
         ("harness.run", ("harness.run", "harness.explain", "harness.course", "harness.lab", *BELOW)),
         ("harness.pytest_side", ("harness.pytest_side", *ROOMS)),
         ("harness.authoring", ("harness.authoring", "harness.learner.judge", "harness.learner.progress", *ROOMS)),

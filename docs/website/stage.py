@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.course.catalog import Course, by_track
 from website import diagrams, examples, names
 
-GUIDES = ("page", "today", "explain", "silent", "kernels", "troubleshooting")
+GUIDES = ("page", "probes", "today", "explain", "silent", "kernels", "troubleshooting")
 WORKBOOK = ("architecture", "authoring", "security", "changelog")
 FENCE = re.compile(r"(`{3,}|~{3,})")
 HEADING = re.compile(r"(#+) (.*)")

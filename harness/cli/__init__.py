@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from harness.cli import author, explain, lab, learn
+from harness.cli import author, explain, lab, learn, probes
 from harness.cli.options import note
 from harness.errors import LabError, WorkbookError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(learn.app)
 app.add_typer(explain.app)
+app.add_typer(probes.app)
 app.add_typer(lab.app, name="lab")
 app.add_typer(author.app, name="author")
 

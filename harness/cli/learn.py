@@ -16,6 +16,7 @@ from harness.cli.options import (
     Json,
     LabName,
     LessonName,
+    LessonOrTool,
     Seed,
     Tree,
     a_seed,
@@ -25,6 +26,7 @@ from harness.cli.options import (
     opened,
     out,
     pick,
+    pick_own,
     root,
     show,
     show_json,
@@ -354,7 +356,7 @@ def judge(lesson: LessonName, tree: Tree = "lessons", as_json: Json = False) -> 
 
 @app.command(context_settings={"ignore_unknown_options": True}, cls=InLab)
 def run(
-    lesson: LessonName,
+    lesson: LessonOrTool,
     arguments: Annotated[
         list[str] | None, typer.Argument(help="the loader's arguments, after -- if they begin with a dash")
     ] = None,
@@ -364,7 +366,7 @@ def run(
         typer.Option("--artefacts", help="a folder for the files that the loader makes; by default one in .workbook"),
     ] = None,
 ) -> None:
-    """Run a lesson's loader live in the lab.
+    """Run a lesson's loader, or your own tool, in the lab.
 
     Ctrl-C is passed on. No other program runs in the guest, so without arguments the loader watches the lesson's own
     example.
@@ -372,7 +374,7 @@ def run(
     from harness.learner import artefacts, live, relay
     from harness.run import needs, payload
 
-    chosen = pick(lesson)
+    chosen = pick_own(lesson)
     folder = chosen.folder(tree)
     where = bring or artefacts.home(chosen)
     given = arguments or list(chosen.demo)
@@ -391,7 +393,9 @@ def run(
 
 @app.command(cls=InLab)
 def shell(
-    lesson: Annotated[str | None, typer.Argument(help="copy this lesson's files too", metavar="[LESSON]")] = None,
+    lesson: Annotated[
+        str | None, typer.Argument(help="copy its files, or your tool's, too", metavar="[LESSON]")
+    ] = None,
 ) -> None:
     """Open a root shell in a fresh guest.
 
@@ -400,9 +404,24 @@ def shell(
     from harness.learner import relay
     from harness.run import payload
 
-    folder = pick(lesson).folder() if lesson else None
+    folder = pick_own(lesson).folder() if lesson else None
     files = payload.of_folder(folder) if folder else {}
     raise typer.Exit(relay.run(opened("vm"), ["bash", "-l"], cwd=folder or Path("/root"), files=files))
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="the tool's name: words joined by hyphens", metavar="NAME")]) -> None:
+    """Write an empty tool of your own, with its first test.
+
+    In tools/NAME: a loader, a program for the kernel, and a test that is red and says what to do. It runs in the lab,
+    as lessons do: workbook run NAME, pytest tools/NAME. Nothing that is there is overwritten.
+    """
+    from harness.tools import making
+
+    made = making.make(course(), name)
+    for path in sorted(made.folder().iterdir()):
+        show(str(path.relative_to(made.root)))
+    show(f"next: pytest -c pyproject.toml tools/{made.name}, then workbook probes who deletes files")
 
 
 @app.command()

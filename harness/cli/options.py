@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from harness.lab.guest import Lab
     from harness.lab.saved import SavedGuest
 
+LessonOrTool = Annotated[
+    str, typer.Argument(help="number, slug or topic: 3, 03, maps; or a tool of yours", metavar="LESSON")
+]
 LessonName = Annotated[str, typer.Argument(help="number, slug or topic: 3, 03, maps", metavar="LESSON")]
 OneLesson = Annotated[str | None, typer.Argument(help="one lesson; all by default", metavar="[LESSON]")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -132,6 +135,13 @@ def course() -> Course:
 def pick(name: str) -> Lesson:
     """The lesson that the user named."""
     return course().pick(name)
+
+
+def pick_own(name: str) -> Lesson:
+    """The learner's own tool of that name, else the lesson that the user named."""
+    from harness.tools import tool
+
+    return tool.find(root(), name) or pick(name)
 
 
 def a_seed(given: int | None) -> int:

@@ -25,6 +25,7 @@ from harness.lab.image.architecture import ARCHITECTURES
 from harness.lab.image.kernels import KERNELS
 from harness.protocol.visible import visible
 from harness.pytest_side import collect, reports, trees
+from harness.tools import tool
 
 if TYPE_CHECKING:
     from harness.lab.guest import Lab
@@ -69,7 +70,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Refuse, before pytest imports any, what a folder in a tree would have it import."""
     for path in (early_config.inipath, early_config.rootpath):
         if path is not None and (place := trees.place(path)):
-            wanted = "/".join(("lessons", *place.below[:1]))
+            wanted = "/".join((tool.TREE if place.is_tools else "lessons", *place.below[:1]))
             raise pytest.UsageError(
                 f"{visible(str(path))}: inside {place.tree.name}/ nothing configures pytest; "
                 f"in the checkout, run `pytest -c pyproject.toml {wanted}`"
@@ -100,7 +101,8 @@ def _refuse_conftest(folder: Path) -> None:
 def _refuse(path: Path) -> NoReturn:
     raise pytest.UsageError(
         f"{visible(str(path))}: not collected; "
-        "in lessons/ and solutions/ these are NN-slug/test_*.py beside a lesson.toml alone"
+        "in lessons/ and solutions/ these are NN-slug/test_*.py beside a lesson.toml alone, "
+        "in tools/ NAME/test_*.py beside a loader.py"
     )
 
 
@@ -118,10 +120,12 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def lesson_of(path: Path) -> catalog.Lesson | None:
-    """The lesson whose test file `path` is."""
+    """The lesson, or the learner's own tool, whose test file `path` is."""
     place = trees.place(path)
     if place is None or not place.is_test_file or place.lesson is None:
         return None
+    if place.is_tools:
+        return tool.named(place.tree.parent, place.lesson.name)
     return catalog.load(place.lesson)
 
 

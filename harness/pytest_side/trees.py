@@ -1,7 +1,8 @@
-"""Which paths lie in a lessons/ or solutions/ tree, and which of them are a lesson's tests.
+"""Which paths lie in a lessons/, solutions/ or tools/ tree, and which of them are a lesson's or a tool's tests.
 
 Downloaded folders are put into these trees, so pytest may import nothing there: it collects `NN-slug/test_*.py`
-beside a lesson.toml, by `collect.LessonModule`, and ignores or refuses everything else.
+beside a lesson.toml, and `tools/NAME/test_*.py` beside a loader.py, by `collect.LessonModule`, and ignores or refuses
+everything else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.course import catalog
+from harness.protocol.names import LOADER
 from harness.run.payload import TREES
+from harness.tools import tool
 
 TEST_FILE = re.compile(r"test_[A-Za-z0-9_.-]+\.py")
 """Names that are harmless to print and to take apart again as a node id."""
@@ -31,11 +34,19 @@ class Place:
 
     @property
     def lesson(self) -> Path | None:
-        """The folder with the lesson.toml of the lesson that the path belongs to."""
+        """The folder of the tool that the path belongs to, or with the lesson.toml of its lesson."""
+        if self.is_tools:
+            own = self.tree.joinpath(*self.below[:1])
+            return own if tool.is_name(own.name) and self.below and _is_regular(own / LOADER) else None
         if not self.below or not catalog.FOLDER.fullmatch(self.below[0]):
             return None
         folder = self.tree.parent / "lessons" / self.below[0]
         return folder if _is_regular(folder / "lesson.toml") else None
+
+    @property
+    def is_tools(self) -> bool:
+        """Whether the tree is that of the learner's own tools."""
+        return self.tree.name == tool.TREE
 
     @property
     def may_hold_tests(self) -> bool:
@@ -63,6 +74,8 @@ def _place(path: Path) -> Place | None:
         if folder == HOME:
             break
         below = parts[depth:]
+        if folder.name == tool.TREE and _is_checkout(folder.parent):  # elsewhere it is anybody's
+            found = Place(folder, below)
         if folder.name in TREES:
             is_lesson = bool(below) and catalog.FOLDER.fullmatch(below[0]) is not None
             if is_lesson or not below_checkout or _is_checkout(folder.parent):
