@@ -53,7 +53,7 @@ COMPLAINT = re.compile(
     r"|\bunknown (?:func|insn|opcode|option|symbol|map|attach|program|command)|^Traceback"
     r"|^(?:\w+\.)*\w*(?:Error|Exception)\b|^(?:R\d+ )?invalid |^RTNETLINK answers"
     r"|(?<![/.])\b(?:prohibited|disallowed|restricted|denied)\b(?![/.]\w)"
-    r"|\bsegmentation fault\b|\bcore dumped\b|^Killed$|^Aborted|^(?:Possibly l|L)ost \d"
+    r"|\b[Ss]egmentation fault\b|\bcore dumped\b|^Killed$|^Aborted|^(?:Possibly l|L)ost \d"
     r"|\b[Mm]ap (?:is )?full\b| is missing\b|\bmust (?:be|provide) \w|\bnot supported \(requires |\bexit status [1-9]"
     r"|\bapply CO-RE relocations: |\bdoesn't support global data$|: parameter mismatch$"
 )

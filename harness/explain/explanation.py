@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.explain import causes, change, limits, near, places
+from harness.explain import causes, change, limits, near, places, verifier
 from harness.explain.causes import Cause
 from harness.explain.change import Change
 from harness.explain.ctext import Place
-from harness.explain.evidence import Evidence
+from harness.explain.evidence import Evidence, of_log
 from harness.explain.finding import Finding, bounded, find
 from harness.explain.pointed import Places
 from harness.explain.registers import TYPES
@@ -21,6 +21,8 @@ KINDS_MAX = 3
 READABLE = "the address of something that the program may read: a variable of its own, a map's key or value and so on"
 EMPTY = "The log is empty: there is nothing in it to explain."
 EMPTY_ADVICE = "Errors go to standard error: COMMAND 2>&1 | workbook explain -"
+ONE_LINE = "only this line: with the whole log, its place is named too"
+C_PLACE = "/virtual/main.c:1:1: error: "
 TROUBLE = "docs/troubleshooting.md"
 UNSEEN = "It loads and attaches. Whether it sees events was not looked at: the kernel in this lab cannot count that."
 LOOK = "Search the web for that line; the whole log says where it comes from."
@@ -86,6 +88,8 @@ def explain(evidence: Evidence) -> Explanation:
             return _made(rule, found.groups, evidence, replace(finding, message=found.message), whole)
     if evidence.stage == "run" and evidence.activity and (silent := _of_silence(evidence)).kind == "silent":
         return silent  # it raised because nothing had come
+    if (alone := _of_one_line(evidence)) is not None:
+        return alone
     if _healthy(evidence):
         return Explanation("ok", path=evidence.file)
     essence = finding.message or "none was found"
@@ -105,6 +109,18 @@ def _hint(evidence: Evidence) -> str:
 def _healthy(evidence: Evidence) -> bool:
     """Whether a log has no complaint in it."""
     return evidence.stage == "run" and not (evidence.exception or evidence.complaints or evidence.nothing_loaded)
+
+
+def _of_one_line(evidence: Evidence) -> Explanation | None:
+    """Of one line of a log, as pages and forums quote them: read as the verifier's, else as the compiler's."""
+    rows = [row.strip() for row in evidence.text.splitlines() if row.strip()]
+    if evidence.stage != "run" or len(rows) != 1 or evidence.own or evidence.frames:
+        return None
+    for text in (f"{verifier.ANNOUNCED}: Permission denied\n{rows[0]}", f"{C_PLACE}{rows[0].removeprefix('error: ')}"):
+        found = explain(of_log(text, evidence.file))
+        if found.rule:
+            return replace(found, line=None, column=None, source="", mark=(0, 0), known=(ONE_LINE,), log=evidence.text)
+    return None
 
 
 def _accepted(evidence: Evidence, finding: Finding) -> bool:

@@ -81,6 +81,20 @@ def _null_check(evidence: Evidence, finding: Finding, row: str) -> Places:
     return Places(found.name, (since,), advice, register[0] if register else "", (changed,))
 
 
+GIVEN_BACK = re.compile(r"\b(?P<call>(?:\w+\.|bpf_)ringbuf_(?:submit|discard)\s*\(\s*(?P<name>\w+)\s*,[^;\n]*\))")
+
+
+def _released(evidence: Evidence, finding: Finding, row: str) -> Places:
+    """Where the room was given back: the nearest call above the line that does it to what the line follows."""
+    names = {found[1] or found[2] or found[3] for found in re.finditer(FOLLOWED, row)}
+    rows = [declared.code(one) for one in evidence.own.splitlines()[: (finding.line or 1) - 1]]
+    for number, one in reversed([*enumerate(rows, 1)]):
+        if (found := GIVEN_BACK.search(one)) and found["name"] in names:
+            since = f"{found['name']} is given back at line {number}: {limits.line(found['call'])}"
+            return Places(found["name"], (since,), f"Return right after line {number}, or do this before it.")
+    return Places()
+
+
 def _is_checked(own: str, one: declared.Origin, line: int) -> bool:
     """Whether a line between the origin and `line` asks if the pointer is NULL."""
     between = "\n".join(map(declared.code, own.splitlines()[one.line : line - 1]))
@@ -395,6 +409,7 @@ def _differ(one: str, other: str) -> bool:
 
 LOOKS: dict[str, Callable[[Evidence, Finding, str], Places]] = {
     "null-check": _null_check,
+    "released": _released,
     "out-of-bounds": _out_of_bounds,
     "packet-bounds": _packet,
     "uninitialised": _unset,
