@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -469,3 +470,5 @@ def test_a_check_is_announced_with_its_last_time(lesson):
     assert progress.announced(lesson) == "checking 90-small"
     progress.note_check(lesson, "red", 1, "2026-01-01T00:00:00", 41.7)
     assert progress.announced(lesson) == "checking 90-small (42 s last time)"
+    own = replace(lesson, steps=(*lesson.steps[:-1], replace(lesson.steps[-1], mutant="wrong")))
+    assert progress.announced(own) == "checking 90-small (42 s last time, longer with a new test of yours)"

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.cli import explain as command
+from harness.errors import UsageError
 from harness.explain import show
 from harness.explain.evidence import of_log
 from harness.explain.explanation import Explanation, explain
+from harness.learner import diagnosis
 
 WORKBOOK = str(Path(sys.executable).with_name("workbook"))
 LOGS = Path(__file__).resolve().parent / "explain" / "logs"
@@ -114,3 +116,9 @@ def test_a_kept_log_replaces_a_link_and_does_not_follow_it(tmp_path):
     kept.symlink_to(tmp_path / "mine")
     command._kept("-", Explanation("load", log="0: (95) exit"), tmp_path)
     assert (kept.read_text(), (tmp_path / "mine").read_text()) == ("0: (95) exit\n", "mine")
+
+
+@pytest.mark.parametrize(("name", "words"), [("", "a folder; name a file in it"), ("no.py", "no such file")])
+def test_what_cannot_be_explained_is_said_before_a_guest_is_asked_for(tmp_path, name, words):
+    with pytest.raises(UsageError, match=words):
+        [*diagnosis.all_of([str(tmp_path / name)], lambda: pytest.fail("a guest"), 1)]

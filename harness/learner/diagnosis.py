@@ -48,7 +48,8 @@ def all_of(
     """
     for name in names:
         if name != "-" and not Path(name).is_file():
-            raise UsageError(f"{name}: no such file", remedy="workbook explain --help")
+            what = "a folder; name a file in it" if Path(name).is_dir() else "no such file"
+            raise UsageError(f"{name}: {what}", remedy="workbook explain --help")
     programs = [Path(name).absolute() for name in names if is_program(name)]
     sent = around(programs)
     texts = decoded(sent)

@@ -181,7 +181,7 @@ def _accelerator(choice: Choice) -> Finding:
     text = f"{choice.name}: {choice.reason}"
     if choice.name == "kvm":
         return Finding("accelerator", "ok", text)
-    return Finding("accelerator", "note", f"{text}; the lessons run, some ten times slower", _kvm_remedy())
+    return Finding("accelerator", "note", f"{text}; the lessons run, some ten to twenty times slower", _kvm_remedy())
 
 
 def _kvm_remedy() -> str | None:

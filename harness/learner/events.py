@@ -10,6 +10,7 @@ from harness.course.catalog import Lesson, Step
 from harness.learner.compare import Side
 from harness.learner.hints import Hint
 from harness.learner.judge import Judgement
+from harness.learner.progress import last_time
 from harness.learner.verify import View
 
 
@@ -42,7 +43,7 @@ class Working:
 
     def __str__(self) -> str:
         what = "lessons" if self.kind == "checking all" else self.lesson.name
-        return f"{self.kind} {what}" + (f" ({self.took_s} s last time)" if self.took_s else "")
+        return f"{self.kind} {what}{last_time(self.lesson, self.took_s)}"
 
 
 @dataclass(frozen=True)

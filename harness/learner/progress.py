@@ -70,8 +70,13 @@ def standing(lesson: Lesson) -> Standing:
 
 def announced(lesson: Lesson) -> str:
     """That the lesson is being checked, and how long that took last time."""
-    took = standing(lesson).took_s
-    return f"checking {lesson.name}" + (f" ({took} s last time)" if took else "")
+    return f"checking {lesson.name}{last_time(lesson, standing(lesson).took_s)}"
+
+
+def last_time(lesson: Lesson, took_s: int) -> str:
+    """How long a check took, in brackets; empty where that is not known. Trying a new test on programs is not in it."""
+    longer = ", longer with a new test of yours" if any(step.mutant for step in lesson.steps) else ""
+    return f" ({took_s} s last time{longer})" if took_s else ""
 
 
 def early(course: Course, lesson: Lesson) -> str:

@@ -51,7 +51,7 @@ static __always_inline void finish(struct file_access *event, struct wanted *ask
     u64 can_wait = BPF_RB_NO_WAKEUP; // the flags of an event that can wait
     u64 flags = 0;                   // the flags of this event
 
-    // TODO 7: if more than half of the ring (RING_BYTES) is still to be read, even an event that can wait wakes it
+    // TODO 7: if more than half of the ring (RING_BYTES) is unread, can_wait becomes the flag that wakes the reader
 
     // TODO 6: if the event's path is not below the folder, discard the event, as one that can wait, and return
 

@@ -57,7 +57,7 @@ static __always_inline void finish(struct file_access *event, struct wanted *ask
     u64 can_wait = BPF_RB_NO_WAKEUP; // the flags of an event that can wait
     u64 flags = 0;                   // the flags of this event
 
-    // TODO 7: if more than half of the ring (RING_BYTES) is still to be read, even an event that can wait wakes it
+    // TODO 7: if more than half of the ring (RING_BYTES) is unread, can_wait becomes the flag that wakes the reader
     if (accesses.ringbuf_query(BPF_RB_AVAIL_DATA) > RING_BYTES / 2)
         can_wait = BPF_RB_FORCE_WAKEUP;
     // end of TODO 7
