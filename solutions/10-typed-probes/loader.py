@@ -28,8 +28,8 @@ ERESTARTSYS = 512
 BTF_KIND_FUNC = 12
 POLL_MS = 100
 NO_FUNCTION = "this kernel has no such function"
-NO_TYPES = "the kernel's BTF does not describe it: put a kprobe on it"
-NO_PROBE = "the kernel lets no probe be put on it"
+NO_TYPES = "the kernel's BTF does not describe it"
+NO_PLACE = "it cannot be traced: there is no place for a probe at its entry"
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ def in_btf(function: str) -> bool:
 
 
 def why_not(function: str) -> str:
-    """Why no typed probe can be put on this function: NO_FUNCTION, NO_TYPES or NO_PROBE; empty where one can."""
+    """Why no typed probe can be put on this function: NO_FUNCTION, NO_TYPES or NO_PLACE; empty where one can."""
     # TODO 6: ask BPF.ksymname(), in_btf() and BPF.get_kprobe_functions()
     name = function.encode()
     if BPF.ksymname(name) == -1:
         return NO_FUNCTION
     if not in_btf(function):
         return NO_TYPES
-    if name not in BPF.get_kprobe_functions(b"^" + name + b"$"):
-        return NO_PROBE
+    if name not in BPF.get_kprobe_functions(name):
+        return NO_PLACE
     return ""
     # end of TODO 6
 
