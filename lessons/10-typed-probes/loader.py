@@ -26,6 +26,7 @@ TYPES = ("read", "write", "unlock")
 ERESTARTSYS = 512
 """include/linux/errno.h: a signal ended the call; no process sees this number."""
 BTF_KIND_FUNC = 12
+TRACEABLE = Path("/sys/kernel/tracing/available_filter_functions")
 POLL_MS = 100
 NO_FUNCTION = "this kernel has no such function"
 NO_TYPES = "the kernel's BTF does not describe it"
@@ -111,9 +112,15 @@ def in_btf(function: str) -> bool:
         libbpf.btf__free(types)
 
 
+def can_be_traced(function: str) -> bool:
+    """Whether there is a place for a probe at this function's entry; tracefs lists those that have one."""
+    with TRACEABLE.open("rb") as names:
+        return any(name.split()[0] == function.encode() for name in names)
+
+
 def why_not(function: str) -> str:
     """Why no typed probe can be put on this function: NO_FUNCTION, NO_TYPES or NO_PLACE; empty where one can."""
-    raise NotImplementedError("TODO 6: ask BPF.ksymname(), in_btf() and BPF.get_kprobe_functions()")
+    raise NotImplementedError("TODO 6: ask BPF.ksymname(), in_btf() and can_be_traced(), in this order")
 
 
 def outcome(event: LockEvent) -> str:

@@ -319,7 +319,7 @@ def test_a_thread_that_is_killed_returns_too(bpf, seen, process, hold, asleep, e
     asleep(one)
     os.kill(one.pid, signal.SIGKILL)
     eventually(lambda: not blocked(one.pid), "the killed workload to leave the call")
-    event = the_only(eventually(lambda: returns(seen(one.pid)), "an event of the killed workload"), "one was killed")
+    event = the_only(eventually(lambda: returns(seen(one.pid)), "an event of the killed workload"), "a call was killed")
     assert event.result == -512, (
         f"a process was killed while it waited, and fcntl_setlk returned -512 (ERESTARTSYS): result is {event.result}"
     )

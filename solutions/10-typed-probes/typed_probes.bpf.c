@@ -12,6 +12,8 @@ struct flock {
     s64 l_len; // 0: to the end, however far the file grows
 };
 
+struct file;
+
 #define FILE_LOCK_DEFERRED 1 // include/linux/filelock.h: another one has the lock
 
 struct lock_call {
