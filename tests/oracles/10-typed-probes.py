@@ -108,14 +108,14 @@ def test_strace_sees_the_same_calls(ring, path, workload, strace, rng):
 
 
 def test_the_kernel_lists_the_same_sleepers(ring, path, workload, eventually, kernels_trace):
-    """Each thread wants the whole file through an open file of its own: one gets it, the others try again and sleep."""
+    """Each thread wants another byte. Linux 5.10 lists no sleeper that waits for another sleeper's lock."""
 
     def work():
-        def one():
+        def one(n):
             with path.open("r+b") as file:
-                request(file.fileno(), fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, 0, 0)
+                request(file.fileno(), fcntl.F_OFD_SETLKW, fcntl.F_WRLCK, n, 1)
 
-        threads = [threading.Thread(target=one) for _ in range(SLEEPERS)]
+        threads = [threading.Thread(target=one, args=(n,)) for n in range(SLEEPERS)]
         for thread in threads:
             thread.start()
         for thread in threads:
