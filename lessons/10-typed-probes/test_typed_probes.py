@@ -212,7 +212,7 @@ def test_the_time_begins_at_the_entry(seen, process, hold, asleep):
 
 
 @pytest.mark.step(1)
-def test_threads_keep_apart(seen, process, hold, asleep):
+def test_threads_keep_apart(seen, process, hold, asleep, eventually):
     """Two threads of one process are in the call at once; the one that came first leaves last."""
     first, second = hold(0, 1), hold(5, 1)
 
@@ -231,8 +231,10 @@ def test_threads_keep_apart(seen, process, hold, asleep):
     one = process(work)
     one.start()
     asleep(one, 2)
+    threads = Path(f"/proc/{one.pid}/task")
+    before = len(list(threads.iterdir()))
     second()
-    asleep(one, 1)
+    eventually(lambda: len(list(threads.iterdir())) < before, "the thread that came last to end")
     first()
     fd, other = one.wait()
     found = [event.fd for event in returns(seen(one.pid))]
