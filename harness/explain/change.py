@@ -130,6 +130,9 @@ def of_words(rule: str, words: Mapping[str, str], own: str, path: Path | None, l
             (words.get("category", ""), words.get("event") or old.rpartition(":")[2]), new.split(":"), strict=True
         )
         old, new = next((pair for pair in pairs if pair[0] and pair[0] != pair[1]), (old, new))
+    if not re.search(rf"(?<!\w){re.escape(old)}(?!\w)", rows[line - 1]):  # a variable holds the name
+        named = [n for n, row in enumerate(rows, 1) if re.search(rf"[\"']{re.escape(old)}[\"']", row)]
+        line = named[0] if len(named) == 1 else line
     return renamed(own, path, line, old, new)
 
 

@@ -185,14 +185,15 @@ def _made(rule: Rule, groups: dict[str, str], evidence: Evidence, finding: Findi
     source = _source(evidence, finding)
     token = more.token or groups.get("event") or name
     own = "" if rule.small_number or rule.line else more.advice  # a rule for just this kind of line knows better
-    if not own and (meant := re.fullmatch(r"; did you mean (.+)\?", found["near"])) and "{near}" in rule.cause:
-        own = f"Write {meant[1]} for {name}." if re.search(rf"\b{re.escape(name)}\b|_PROBE\(", source) else ""
+    changes = _changes(rule, found, evidence, finding, more if more.advice == own else Places())
+    if not own and changes and "{near}" in rule.cause and (meant := re.search(r"did you mean (.+)\?", found["near"])):
+        own = f"Write {meant[1]} for {name}."
     advice = " ".join(filter(None, [own or _filled(rule.advice, found), finding.suggestion]))
     return Explanation(
         evidence.stage, rule.id, finding.path, finding.line, finding.column, source,
         _filled(rule.cause, found), _named(finding.known, more), advice, rule.page, more.since,
         _mark(source, finding.column, token, _is_sure(rule, groups, more)),
-        finding.message, whole, _changes(rule, found, evidence, finding, more if more.advice == own else Places()),
+        finding.message, whole, changes,
     )  # fmt: skip
 
 

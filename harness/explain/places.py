@@ -268,7 +268,7 @@ def _unset(evidence: Evidence, finding: Finding, row: str) -> Places:
     if row.strip() == "}":
         return statements.unreturned(evidence, finding)
     unset = []
-    for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", row)):
+    for name in dict.fromkeys(re.findall(r"\b[A-Za-z_]\w*\b(?!\s*=[^=])", row)):  # not what is set here
         found = declared.variable(evidence.own, name, finding.line or 0)
         if not found or found.value or found.line >= (finding.line or 0):
             continue
