@@ -185,7 +185,7 @@ def small(tmp_path):
     (root / "harness").symlink_to(HARNESS)
     (root / "CHANGELOG.md").write_text("# Changelog\n")
     guides, workbook = (
-        ("page", "today", "silent", "kernels", "troubleshooting"),
+        ("page", "probes", "today", "silent", "kernels", "troubleshooting"),
         ("architecture", "authoring", "security"),
     )
     for name in ("index", first.name, *guides, *workbook):

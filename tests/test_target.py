@@ -161,7 +161,8 @@ def workbook(*arguments, **environment):
 
 
 NO_GUEST = {
-    "list", "progress", "hint", "diff", "reset", "flamegraph", "report", "lab clean", "author stubs", "author screens",
+    "list", "progress", "hint", "diff", "reset", "new", "flamegraph", "report", "lab clean", "author stubs",
+    "author screens",
 }  # fmt: skip
 
 

@@ -15,13 +15,13 @@ CLOSE_MAX = 3
 
 
 def matching(names: Iterable[str], words: Sequence[str]) -> list[str]:
-    """The names that have all words in them, or fit all that are patterns (`vfs_*`): best first, then as ordered.
+    """The names that have all words in them, or fit all that are patterns (`vfs_*`): best first.
 
     A name that is one of the words is best; then names that begin with one, then short ones.
     """
     tests = [_test(word.lower()) for word in words]
     found = [name for name in names if all(test(name.lower()) for test in tests)] if tests else []
-    return sorted(found, key=lambda name: (_rank(name, words), len(name)))
+    return sorted(found, key=lambda name: (_rank(name, words), len(name), name))
 
 
 def _test(word: str) -> Callable[[str], bool]:
