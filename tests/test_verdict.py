@@ -187,6 +187,14 @@ def test_nothing_is_likely_on_a_run_of_the_reference(lesson, activity):
     assert verdict.LIKELY not in red(lesson, tree="solutions", activity=activity).text
 
 
+def test_an_empty_map_that_is_emptied_again_means_nothing(course, lesson):
+    empty = replace(WELL, maps=(replace(COUNTS, name="calls", entries=0, keys=()),))
+    assert "wrote 0 entries into calls" in red(lesson, activity=empty).text
+    text = (lesson.folder() / "small.bpf.c").read_text()
+    course.write("small.bpf.c", text.replace("calls.increment(2)", "calls.delete(&key)"))
+    assert verdict.LIKELY not in red(lesson, activity=empty).text
+
+
 def test_a_queue_counts_as_output(lesson):
     queue = replace(COUNTS, type=22, entries=0, keys=())
     hash_map = replace(queue, id=4, type=1)

@@ -12,6 +12,7 @@ from harness.course import regions
 from harness.errors import HarnessFault
 from harness.explain import causes
 from harness.explain.causes import Cause
+from harness.explain.ctext import Sources
 from harness.explain.evidence import ATTACHING, LLVM, Evidence, of_gathered, stage_of
 from harness.explain.explanation import Explanation, explain
 from harness.protocol.facts import Activity, Facts, Program, Symbols
@@ -57,7 +58,8 @@ def of_no_events(activity: Activity, request: Request, step: int | None) -> Caus
     about = [one for one in named if region and one.name in region.programs]
     if named and not about:
         return None
-    return causes.cause(replace(activity, programs=tuple(about)))
+    # Its text says which maps are emptied again: that nothing is in one of those now means nothing.
+    return causes.cause(replace(activity, programs=tuple(about)), Sources(source))
 
 
 def _whole(program: Program, functions: list[str], activity: Activity) -> str:
