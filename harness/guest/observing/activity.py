@@ -21,7 +21,7 @@ from harness.protocol.facts import Activity, Asked, Attachment, Buffers, Map, Ot
 TRACING = Path("/sys/kernel/tracing")
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 INSTANCE = TRACING / "instances/workbook"
-"""A trace of our own: what is written here, nobody else reads."""
+"""A trace of our own: no one else reads what is written here."""
 EVENTS = TRACING / "dynamic_events"
 LOOKUP = "workbook/lookup"
 BPF_CALL = {"x86_64": ("__x64_sys_bpf", 112, 104), "aarch64": ("__arm64_sys_bpf", 0, 8)}

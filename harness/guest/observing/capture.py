@@ -1,4 +1,4 @@
-"""Remembers what a test's process last gave to BCC, so that a failure can be gathered anew, with all that is known.
+"""Remembers what a test's process last gave to BCC, so that a failure can be gathered again, with all that is known.
 
 Nothing is asked and nothing is compiled as long as all goes well.
 """
