@@ -35,6 +35,7 @@ class FakeMachine:
     started = 0
 
     def __init__(self, image, initrd, accel, *, state=None, monitor=False):
+        self.pid = os.getpid()
         ours, self._theirs = socket.socketpair()
         self.channel, self.monitor = Channel(ours), object() if monitor else None
         self._restored, self._begin = state is not None, time.time()
