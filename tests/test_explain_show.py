@@ -119,6 +119,6 @@ def test_a_kept_log_replaces_a_link_and_does_not_follow_it(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "words"), [("", "a folder; name a file in it"), ("no.py", "no such file")])
-def test_what_cannot_be_explained_is_said_before_a_guest_is_asked_for(tmp_path, name, words):
+def test_a_name_that_is_no_file_is_refused_before_any_guest(tmp_path, name, words):
     with pytest.raises(UsageError, match=words):
         [*diagnosis.all_of([str(tmp_path / name)], lambda: pytest.fail("a guest"), 1)]

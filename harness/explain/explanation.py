@@ -23,6 +23,7 @@ EMPTY = "The log is empty: there is nothing in it to explain."
 EMPTY_ADVICE = "Errors go to standard error: COMMAND 2>&1 | workbook explain -"
 ONE_LINE = "only this line: with the whole log, its place is named too"
 C_PLACE = "/virtual/main.c:1:1: error: "
+NO_BUFFER = re.compile(r"\bNo (?:ring|perf) buffers? to poll\b")
 TROUBLE = "docs/troubleshooting.md"
 UNSEEN = "It loads and attaches. Whether it sees events was not looked at: the kernel in this lab cannot count that."
 LOOK = "Search the web for that line; the whole log says where it comes from."
@@ -83,6 +84,8 @@ def explain(evidence: Evidence) -> Explanation:
     whole = _whole(evidence)
     if evidence.exception == "KeyError" and (silent := _of_silence(evidence)).rule == "other-key":
         return replace(silent, path=finding.path, line=finding.line, source=_source(evidence, finding))
+    if evidence.activity and NO_BUFFER.search(evidence.message) and (silent := _of_silence(evidence)).kind == "silent":
+        return silent  # what was seen of the buffers says more than the exception
     for rule in rules():
         if (found := rule.match(evidence, finding)) is not None:
             return _made(rule, found.groups, evidence, replace(finding, message=found.message), whole)

@@ -106,7 +106,8 @@ def hold(path):
 
         def take(start=0, length=0):
             file = held.enter_context(path.open("r+b"))
-            assert request(file.fileno(), OFD_SETLK, WRITE, start, length) == 0
+            refused = request(file.fileno(), OFD_SETLK, WRITE, start, length)
+            assert refused == 0, f"the test could not lock {length} bytes from {start} on: errno {refused}"
             return lambda: request(file.fileno(), OFD_SETLK, UNLOCK, start, length)
 
         yield take
