@@ -332,3 +332,14 @@ def test_a_sample_that_passes_again_changes_no_file(proof, run):
     assert path.read_text() == before
     run(proof(), proof().everything())
     assert path.read_text() != before
+
+
+@pytest.mark.parametrize("provokes", [False, True])
+def test_a_lesson_that_provokes_a_race_has_one_guest(proof, lesson, monkeypatch, provokes):  # noqa: F811
+    if provokes:
+        lesson.tests.write_text(lesson.tests.read_text() + "\n\ndef test_race(provoke): ...\n")
+    asked = []
+    monkeypatch.setattr(proving, "run_jobs", lambda jobs, lab, guests, say: asked.append((len(jobs), guests)) or [])
+    all_of_them = proof()
+    all_of_them.run(all_of_them.changes(1), Lab, 2, lambda finding: None)
+    assert asked == [(len(all_of_them.jobs), 1 if provokes else 2)]
